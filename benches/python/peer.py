@@ -1,0 +1,112 @@
+"""The CPython side of the benches.
+
+It reads one command a line on standard input, with its arguments as JSON, and writes one JSON answer a line on standard
+output: `apply {"count": 2000}`. So both sides are measured in turns, and an idle pool here waits without using a processor.
+"""
+
+import collections
+import json
+import multiprocessing
+import os
+import platform
+import sys
+import time
+
+MASK = (1 << 64) - 1
+
+
+def noop(x):
+    return x
+
+
+def pid_of(*arguments):
+    return os.getpid()
+
+
+def count_in_range(row, low, high):
+    count = 0
+    for number in row:
+        if low <= number <= high:
+            count += 1
+    return count
+
+
+def make_rows(count, width, seed):
+    """The same digits as `data.rs` makes: Knuth's MMIX generator, its upper bits modulo 10."""
+    rows = []
+    state = seed
+    for _ in range(count):
+        row = []
+        for _ in range(width):
+            state = (state * 6364136223846793005 + 1442695040888963407) & MASK
+            row.append((state >> 33) % 10)
+        rows.append(row)
+    return rows
+
+
+def timed(function):
+    start = time.perf_counter()
+    value = function()
+    return time.perf_counter() - start, value
+
+
+def counted(seconds, values):
+    """The answer about a count-in-range run; the weighted sum tells whether the order is right, too."""
+    weighted = sum(index * value for index, value in enumerate(values, 1))
+    return {"seconds": seconds, "sum": sum(values), "weighted": weighted}
+
+
+class Peer:
+    def __init__(self, pool):
+        self.pool = pool
+        self.data = []
+        self.range = (0, 0)
+
+    def hello(self):
+        return {"version": platform.python_version(), "start_method": multiprocessing.get_start_method()}
+
+    def apply(self, count, base):
+        def calls():
+            for number in range(base, base + count):
+                self.pool.apply(noop, (number,))
+
+        return {"seconds": timed(calls)[0]}
+
+    def apply_pids(self, count):
+        return self.per_pid(self.pool.apply(pid_of, (number,)) for number in range(count))
+
+    def rows(self, count, width, seed, low, high):
+        self.data = make_rows(count, width, seed)
+        self.range = (low, high)
+        return {}
+
+    def calls(self):
+        """The arguments of each call, which `starmap` needs as a list of tuples."""
+        low, high = self.range
+        return [(row, low, high) for row in self.data]
+
+    def starmap(self):
+        return counted(*timed(lambda: self.pool.starmap(count_in_range, self.calls())))
+
+    def starmap_pids(self):
+        return self.per_pid(self.pool.starmap(pid_of, self.calls()))
+
+    def serial(self):
+        low, high = self.range
+        return counted(*timed(lambda: [count_in_range(row, low, high) for row in self.data]))
+
+    def per_pid(self, pids):
+        return {"own": os.getpid(), "pids": collections.Counter(pids)}
+
+
+def main():
+    with multiprocessing.Pool(2) as pool:
+        peer = Peer(pool)
+        for line in sys.stdin:
+            command, _, arguments = line.partition(" ")
+            answer = getattr(peer, command.strip())(**json.loads(arguments or "{}"))
+            print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+//! What a run is told to do: settings with their origin, then typed options.
+
+mod environment;
+mod limits;
+mod options;
+mod quantity;
+mod settings;
+mod show;
+mod workers;
+
+pub(crate) use environment::warn_about_unknown;
+pub(crate) use limits::{Limits, Retries};
+pub(crate) use options::{
+    FormatChoice, InputOptions, Keep, MapOptions, OnError, OutputFormat, OutputOptions, ProgressChoice, RunOptions,
+    ShortRows, StartMethod,
+};
+pub(crate) use settings::Settings;
+pub(crate) use show::show;

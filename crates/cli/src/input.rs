@@ -1,0 +1,16 @@
+//! Reads records: lines, CSV or TSV rows, JSON values.
+//!
+//! Everything is streamed; at most one record is held.
+
+mod csv;
+mod json;
+mod line;
+mod reader;
+mod row;
+mod source;
+
+pub(crate) use csv::split_list;
+pub(crate) use json::entries;
+pub(crate) use reader::{Reader, Record, RecordError};
+pub(crate) use row::Row;
+pub(crate) use source::{FileId, Format, Source, sources};

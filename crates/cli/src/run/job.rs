@@ -1,0 +1,277 @@
+//! One `ganger map` from options to exit code.
+
+use super::engine::{Consumer, Flow, Outcome, Report, TaskFailure, engine};
+use super::feed::{Feed, Rules};
+use super::flight::{Context, Flight, Trouble};
+use super::opened;
+use super::summary::Summary;
+use crate::bind::Binder;
+use crate::config::{Keep, MapOptions, OnError, OutputFormat, RunOptions};
+use crate::exit::{self, Abort};
+use crate::halt::Halt;
+use crate::input::{FileId, Format, Source, sources};
+use crate::output::{Output, Stdout};
+use crate::progress::Progress;
+use crate::say::{say, say_escaped};
+use crate::signals::Signals;
+use ganger::registry::TaskEntry;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What SIGTERM and SIGHUP find running has so long to end, unless `--grace` says otherwise.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs `task` as the options say and returns the exit code.
+///
+/// # Errors
+/// When the run ended before its time; the error is still to be printed.
+pub(crate) fn map(task: &'static TaskEntry, options: &MapOptions) -> Result<u8, Abort> {
+    let started = Instant::now();
+    let signals = Signals::watch(options.run.limits.grace.unwrap_or(GRACE))?;
+    let halt =
+        Arc::new(Halt::new().map_err(|error| Abort::new(exit::BUG, format!("cannot make an eventfd: {error}")))?);
+    let sources = sources(&options.input)?;
+    let binder = Binder::new(task, &options.fixed, &options.input, options.output.keep.clone())?;
+    refuse_unknown_header(&sources, options)?;
+    refuse_own_input(&sources, options)?;
+    opened::check(&sources, &binder, rules(options), &halt)?;
+    tracing::debug!(task = task.name, inputs = sources.len(), "inputs checked");
+
+    // First standard output is put aside, then the engine is made, then come threads of our own: workers inherit what
+    // standard output has become, and a forking engine wants a process with one thread.
+    let stdout = Stdout::put_aside()?;
+    let mut engine = engine(&options.run)?;
+    let alone = options.output.file.is_some() || !stdout.is_terminal();
+    let output = Output::open(&options.output, stdout)?;
+    let progress = Progress::start(options.run.progress, total_bytes(&sources), alone);
+    let flight = Arc::new(Flight::default());
+    let feed = Feed::new(sources, binder, rules(options), flight.clone(), halt.clone());
+    let ordered = !options.run.unordered;
+    let mut job = Job::new(flight.clone(), output, progress, halt.clone(), &options.run);
+    signals.attach(engine.controls(flight, halt));
+    let report = engine.run(task, Box::new(feed), ordered, &mut job);
+    let code = job.finish(report, &|| started.elapsed().saturating_sub(signals.stood_still()));
+    signals.settle();
+    code
+}
+
+/// Holds what happens to outcomes.
+struct Job {
+    flight: Arc<Flight>,
+    output: Output,
+    progress: Progress,
+    halt: Arc<Halt>,
+    on_error: OnError,
+    fail_after: Option<NonZeroU64>,
+    ordered: bool,
+    /// Records that were not run, and have no line as long as none with a result follows.
+    gap: Vec<(u64, Context)>,
+    /// Why the run ended before its time.
+    ending: Option<Abort>,
+}
+
+impl Job {
+    fn new(flight: Arc<Flight>, output: Output, progress: Progress, halt: Arc<Halt>, options: &RunOptions) -> Self {
+        let RunOptions { on_error, fail_after, unordered, .. } = *options;
+        Self {
+            flight,
+            output,
+            progress,
+            halt,
+            on_error,
+            fail_after,
+            ordered: !unordered,
+            gap: Vec::new(),
+            ending: None,
+        }
+    }
+
+    /// Goes on, or notes why not.
+    fn flow(&mut self, written: Result<(), Abort>) -> Flow {
+        match written {
+            Ok(()) => Flow::Continue,
+            Err(abort) => {
+                self.ending = Some(abort);
+                Flow::Stop
+            }
+        }
+    }
+
+    fn write(&mut self, index: u64, outcome: Outcome) -> Result<(), Abort> {
+        let mut context = self.flight.arrive(index);
+        let bytes = context.bytes;
+        let failed = match (context.trouble.take(), outcome) {
+            (Some(Trouble::Fatal(abort)), _) => return Err(abort),
+            (_, Outcome::Stopped) => {
+                self.stopped(index, context);
+                return Ok(());
+            }
+            (Some(Trouble::Bad(problem)), _) => self.fail(index, &context, &bad_record(problem), exit::BAD_RECORD)?,
+            (None, Outcome::Error(failure)) => self.fail(index, &context, &failure, exit::STOPPED)?,
+            (None, Outcome::Value(json)) => {
+                self.fill_gap()?;
+                self.output.value(index, &context, &json)?;
+                self.flight.count(|tally| tally.ok += 1);
+                false
+            }
+        };
+        self.progress.step(bytes, failed);
+        Ok(())
+    }
+
+    /// Reports a failure and writes null in its place, or stops.
+    fn fail(&mut self, index: u64, context: &Context, failure: &TaskFailure, code: u8) -> Result<bool, Abort> {
+        self.flight.count(|tally| tally.failed += 1);
+        let line = format!("{}: {}", context.place, sentence(failure));
+        match self.on_error {
+            OnError::Stop => Err(Abort::new(code, line)),
+            OnError::Report => {
+                say_escaped(&line);
+                self.fill_gap()?;
+                self.output.failure(index, context, failure)?;
+                self.enough().map_or(Ok(true), Err)
+            }
+        }
+    }
+
+    /// Says when there have been so many failures that the run ends.
+    fn enough(&self) -> Option<Abort> {
+        let most = self.fail_after?.get();
+        let records = if most == 1 { "record has" } else { "records have" };
+        let stop = || Abort::new(exit::STOPPED, format!("{most} {records} failed (--fail-after {most})"));
+        (self.flight.tally().failed >= most).then(stop)
+    }
+
+    /// Counts a record whose task the end of the run has overtaken.
+    fn stopped(&mut self, index: u64, context: Context) {
+        let killed = self.flight.was_killed(index);
+        self.flight.count(|tally| if killed { tally.killed += 1 } else { tally.not_run += 1 });
+        if self.ordered {
+            self.gap.push((index, context));
+        }
+    }
+
+    /// Keeps the places of records without a result: one that follows has one, and its line must not move up.
+    fn fill_gap(&mut self) -> Result<(), Abort> {
+        for (index, context) in std::mem::take(&mut self.gap) {
+            self.output.failure(index, &context, &not_run(self.flight.was_killed(index)))?;
+        }
+        Ok(())
+    }
+
+    /// Ends the output and tells how the run went.
+    fn finish(mut self, report: Result<Report, Abort>, elapsed: &dyn Fn() -> Duration) -> Result<u8, Abort> {
+        self.progress.finish();
+        let (skipped, tally) = (self.flight.skipped(), self.flight.tally());
+        let written = self.output.finish(&self.flight.kept_names());
+        // What stopped the run comes before what went wrong while it was stopped.
+        let ending = self.ending.map_or(Ok(()), Err).and(written);
+        let (ending, description) = match report {
+            Ok(report) => (ending, Some(report.description)),
+            Err(abort) => (ending.and(Err(abort)), None),
+        };
+        if let Err(Abort { message: Some(message), .. }) = &ending {
+            say_escaped(&format!("error: {message}"));
+        }
+        // Of results that nobody can have, a count would mislead.
+        let lost = |abort: &Abort| [exit::READER_GONE, exit::CANNOT_WRITE].contains(&abort.code);
+        if let Some(description) = description
+            && !ending.as_ref().is_err_and(lost)
+        {
+            let summary = Summary { tally, skipped, elapsed: elapsed(), description };
+            say(&summary.to_string());
+        }
+        match ending {
+            Err(abort) => Ok(abort.code),
+            Ok(()) if tally.failed > 0 => Ok(exit::FAILURES),
+            Ok(()) => Ok(exit::OK),
+        }
+    }
+}
+
+impl Consumer for Job {
+    fn take(&mut self, index: u64, outcome: Outcome) -> Flow {
+        let written = self.write(index, outcome);
+        self.flow(written)
+    }
+
+    fn idle(&mut self) -> Flow {
+        // The reader may be stuck where nothing wakes it, as in the opening of a pipe that nobody writes to.
+        if self.halt.is_raised() && self.flight.is_empty() {
+            return Flow::Stop;
+        }
+        let wanted = self.output.check();
+        self.flow(wanted)
+    }
+
+    fn troubled(&mut self, troubles: &[ganger::Trouble]) {
+        self.progress.troubled(troubles);
+    }
+}
+
+fn bad_record(message: String) -> TaskFailure {
+    TaskFailure { kind: "bad-record", message, attempt: 0, worker: None, pid: None, duration: None }
+}
+
+/// Is what a record that was not run has in the place of a result.
+fn not_run(killed: bool) -> TaskFailure {
+    let (kind, message) = match killed {
+        true => ("killed", "was killed as the run was stopped"),
+        false => ("not-run", "was not run: the run was stopped"),
+    };
+    TaskFailure { kind, message: message.to_owned(), attempt: 0, worker: None, pid: None, duration: None }
+}
+
+/// Writes a failure for people: `failed: no such file (attempt 1, worker 2, pid 4711)`.
+fn sentence(failure: &TaskFailure) -> String {
+    let cause = match failure.kind {
+        "failed" | "panicked" => format!("{}: {}", failure.kind, failure.message),
+        _ => failure.message.clone(),
+    };
+    match (failure.worker, failure.pid) {
+        (Some(worker), Some(pid)) => format!("{cause} (attempt {}, worker {worker}, pid {pid})", failure.attempt),
+        _ => cause,
+    }
+}
+
+fn rules(options: &MapOptions) -> Rules {
+    Rules {
+        header: options.input.header,
+        short_rows: options.input.short_rows,
+        on_error: options.run.on_error,
+        same_columns: has_header(options.output.format) && options.output.keep == Keep::All,
+    }
+}
+
+fn has_header(format: OutputFormat) -> bool {
+    matches!(format, OutputFormat::Csv | OutputFormat::Tsv)
+}
+
+/// Each JSON object may have other keys: `all` of them make no header.
+fn refuse_unknown_header(sources: &[Source], options: &MapOptions) -> Result<(), Abort> {
+    let json = sources.iter().any(|source| source.format == Format::Json);
+    if json && has_header(options.output.format) && options.output.keep == Keep::All {
+        return Err(Abort::usage("--keep all: JSON objects have no common header: name the keys to keep"));
+    }
+    Ok(())
+}
+
+/// Opening the output empties it; an input would be lost before it is read.
+fn refuse_own_input(sources: &[Source], options: &MapOptions) -> Result<(), Abort> {
+    let Some(file) = &options.output.file else {
+        return Ok(());
+    };
+    let Some(output) = std::fs::metadata(file).ok().and_then(|metadata| FileId::of(&metadata)) else {
+        return Ok(());
+    };
+    match sources.iter().any(|source| source.regular == Some(output)) {
+        true => Err(Abort::usage(format!("--output: {file} is an input as well"))),
+        false => Ok(()),
+    }
+}
+
+/// Returns the size of all inputs, if it is known.
+fn total_bytes(sources: &[Source]) -> Option<u64> {
+    sources.iter().map(|source| source.regular.map(|file| file.bytes)).sum()
+}

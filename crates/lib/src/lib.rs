@@ -1,0 +1,61 @@
+//! Process pools that never hang, never lose a task and never leave an orphan: Python's `multiprocessing`, rebuilt.
+//!
+//! ```
+//! fn count_words(text: String) -> usize {
+//!     text.split_whitespace().count()
+//! }
+//!
+//! let pool = ganger::Pool::new(2)?;
+//! let texts = ["one", "two words", "and three words"].map(str::to_owned);
+//! assert_eq!(pool.map(count_words, texts)?, [1, 2, 3]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Every task runs in a process of its own gang: one that crashes costs that task, and nothing else. No `init` call and
+//! no guard around `main` is needed, under any [start method](StartMethod).
+
+mod captured;
+mod containment;
+mod cpu;
+mod error;
+mod outcome;
+mod pool;
+pub mod registry;
+mod rng;
+mod supervisor;
+mod task;
+mod trouble;
+mod wire;
+mod worker;
+
+pub use captured::Captured;
+pub use containment::{Containment, Measure, Scope, containment};
+pub use cpu::cpu_count;
+pub use error::{Error, ErrorKind, Timeout};
+pub use ganger_macros::task;
+pub use outcome::{TaskError, TaskErrorKind};
+pub use pool::{
+    AsyncResult, Builder, Callbacks, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, RunningTask, StartMethod,
+    Stdout, WorkerStatus,
+};
+pub use rng::TaskRng;
+pub use task::{Partial, Returns, Setup, Task, partial};
+pub use trouble::{Trouble, TroubleKind};
+pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state};
+
+/// Names that the expansion of [`task`] and the command line need; no part of the public interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use linkme;
+
+    pub use crate::registry::{
+        Argument, ArgumentError, Arguments, Failure, Field, Parts, Returned, TASKS, TaskEntry, ValueOrError,
+        WriteResult, WriteValue, check_argument, decode_arguments,
+    };
+    pub use crate::worker::context::with_task;
+}
+
+/// The README's programs are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

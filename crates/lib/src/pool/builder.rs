@@ -1,0 +1,431 @@
+//! Building a pool.
+
+use std::fmt::Display;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ganger_os::image::EntryPoint;
+use ganger_os::start::{Guardian, Plan, StartError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Pool;
+use super::feed::LookAhead;
+use super::gang::Gang;
+use super::sink::deadline;
+use super::start::{StartMethod, Stdout};
+use super::terms::{Retry, Terms};
+use crate::captured::{Captured, with_closure};
+use crate::supervisor::driver::Supervisor;
+use crate::supervisor::memory::MemoryLimits;
+use crate::supervisor::state::Settings;
+use crate::task::{AsResult, AsState, Returns, Setup as SetUp, SetupCall, Unfit};
+use crate::wire::codec::encode;
+use crate::wire::message::{Call, Setup};
+use crate::worker::HOOKS;
+use crate::{Error, ErrorKind, cpu};
+
+/// The settings of a pool; [`Pool::builder`] makes one.
+///
+/// ```
+/// fn load(path: String) -> Result<String, std::io::Error> { Ok(path) }
+/// let pool = ganger::Pool::builder()
+///     .workers(2)
+///     .start_method(ganger::StartMethod::Spawn)
+///     .try_initializer(load, ("model.bin".to_owned(),))
+///     .max_tasks_per_worker(1000)
+///     .name("scoring")
+///     .build()?;
+/// assert_eq!(pool.name(), "scoring");
+/// # Ok::<(), ganger::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct Builder {
+    workers: Option<usize>,
+    method: StartMethod,
+    preload: Option<Result<SetupCall, Unfit>>,
+    initializer: Option<Result<SetupCall, Unfit>>,
+    chunksize: Option<usize>,
+    timeout: Option<Duration>,
+    queue_timeout: Option<Duration>,
+    grace: Duration,
+    retry: Option<Retry>,
+    memory: MemoryLimits,
+    max_tasks: Option<usize>,
+    jitter: usize,
+    name: Option<String>,
+    seed: Option<u64>,
+    look_ahead: Option<usize>,
+    look_ahead_bytes: usize,
+    stdout: Stdout,
+    start_timeout: Duration,
+    threads_allowed: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            workers: None,
+            method: StartMethod::default(),
+            preload: None,
+            initializer: None,
+            chunksize: None,
+            timeout: None,
+            queue_timeout: None,
+            grace: Duration::from_secs(1),
+            retry: None,
+            memory: MemoryLimits::default(),
+            max_tasks: None,
+            jitter: 0,
+            name: None,
+            seed: None,
+            look_ahead: None,
+            look_ahead_bytes: 64 << 20,
+            stdout: Stdout::default(),
+            start_timeout: Duration::from_secs(30),
+            threads_allowed: false,
+        }
+    }
+}
+
+impl Builder {
+    /// How many workers; without it, as many as [`cpu_count`](crate::cpu_count) says.
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = Some(count);
+        self
+    }
+
+    /// Where workers come from.
+    pub fn start_method(mut self, method: StartMethod) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// A function that runs once in every worker before its first task; what it returns is the worker's state, which
+    /// tasks reach by [`with_worker_state`](crate::with_worker_state). When it fails three times in a row while no worker is
+    /// ready, the pool is broken, and says why. Python's `initializer` and `initargs`.
+    pub fn initializer<F, Args, S>(mut self, function: F, arguments: Args) -> Self
+    where
+        F: SetUp<Args, S>,
+        S: 'static,
+    {
+        self.initializer = Some(function.prepare::<AsState>(&arguments));
+        self
+    }
+
+    /// As [`initializer`](Self::initializer), for a function that may fail: it returns the state or an error.
+    pub fn try_initializer<F, Args, S, E>(mut self, function: F, arguments: Args) -> Self
+    where
+        F: SetUp<Args, Result<S, E>>,
+        S: 'static,
+        E: Display,
+    {
+        self.initializer = Some(function.prepare::<AsResult>(&arguments));
+        self
+    }
+
+    /// A function that runs once before workers are made: under `forkserver` and `fork` in the guardian, so that all
+    /// workers share what it loads, copy-on-write; under `spawn`, where nothing is shared, in every worker. It must not
+    /// leave threads running. Python's `set_forkserver_preload`.
+    pub fn preload<F>(mut self, function: F) -> Self
+    where
+        F: SetUp<(), ()>,
+    {
+        self.preload = Some(function.prepare::<AsState>(&()));
+        self
+    }
+
+    /// How many tasks maps send at once; without it, as many as are about a millisecond of work.
+    pub fn chunksize(mut self, tasks: usize) -> Self {
+        self.chunksize = Some(tasks);
+        self
+    }
+
+    /// How long each task may run, from its begin; without it, for ever. [`Pool::with_timeout`] sets it for single calls.
+    ///
+    /// A task whose time is over is stopped in stages: the flag is set that it may
+    /// [look at](crate::cancel_requested); half of the [grace](Self::grace) later its worker is sent SIGTERM, and at the end
+    /// of the grace it is killed. A task that never looks at the flag is sent SIGTERM at once. Its outcome is
+    /// [`TimedOut`](crate::TaskErrorKind::TimedOut), and the text says what ended it; a value that it returned because it was
+    /// asked to end is its value. The worker is replaced; no other task suffers.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// How long each task may wait from its submission until a worker begins it; without it, for ever. What has waited for
+    /// longer is not run: its outcome is [`QueueTimedOut`](crate::TaskErrorKind::QueueTimedOut). Items that `imap` has not yet
+    /// pulled from its input do not wait.
+    pub fn queue_timeout(mut self, limit: Duration) -> Self {
+        self.queue_timeout = Some(limit);
+        self
+    }
+
+    /// How long a task that is to end (its time is over, or it was cancelled) has for it before its worker is killed; 1 s
+    /// without it. With 0 it is killed at once.
+    pub fn grace(mut self, time: Duration) -> Self {
+        self.grace = time;
+        self
+    }
+
+    /// Which tasks are tried again after a failure; without it, none.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// How many bytes a worker may hold for itself, beyond what it held when it got ready; without it, as many as there are. One
+    /// that holds more is killed at once, and the task that it had begun ends as
+    /// [`MemoryExceeded`](crate::TaskErrorKind::MemoryExceeded), with the worker's peak.
+    ///
+    /// It is measured about 20 times a second, less often where that takes long, and what is shared with the guardian
+    /// (preloaded data that nobody has written to) does not count: a task may hold more for a moment. A hard limit is a matter of the kernel: a
+    /// control group around the whole program.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory.hard = Some(bytes);
+        self
+    }
+
+    /// As [`memory_limit`](Self::memory_limit), but the worker may end its task first, and is then replaced: against leaks.
+    pub fn memory_soft_limit(mut self, bytes: u64) -> Self {
+        self.memory.soft = Some(bytes);
+        self
+    }
+
+    /// Replaces each worker after this many tasks. Python's `maxtasksperchild`.
+    pub fn max_tasks_per_worker(mut self, tasks: usize) -> Self {
+        self.max_tasks = Some(tasks);
+        self
+    }
+
+    /// Lowers each worker's limit by a number from 0 to `tasks`, so that they are not all replaced at once.
+    pub fn max_tasks_jitter(mut self, tasks: usize) -> Self {
+        self.jitter = tasks;
+        self
+    }
+
+    /// A name, for messages and `ps`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// What [`task_rng`](crate::task_rng) is derived from; without it, something different in every run.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// How many tasks the input of `imap` may be ahead of its reader; without it, as many as keep the workers busy.
+    pub fn look_ahead(mut self, tasks: usize) -> Self {
+        self.look_ahead = Some(tasks);
+        self
+    }
+
+    /// How many bytes of arguments and results the input of `imap` may be ahead of its reader; 64 MiB without it.
+    pub fn look_ahead_bytes(mut self, bytes: usize) -> Self {
+        self.look_ahead_bytes = bytes;
+        self
+    }
+
+    /// Where the standard output of workers goes.
+    pub fn worker_stdout(mut self, stdout: Stdout) -> Self {
+        self.stdout = stdout;
+        self
+    }
+
+    /// How long each worker may take to get ready, and the pool until it has one; 30 s without it. A worker that takes
+    /// longer is killed, and counts as a failed start.
+    pub fn start_timeout(mut self, limit: Duration) -> Self {
+        self.start_timeout = limit;
+        self
+    }
+
+    /// Allows start method `fork` although the process runs threads.
+    ///
+    /// # Safety
+    /// The copies have only the calling thread. Every lock that another thread holds at that moment stays locked in them
+    /// for ever: no function that tasks call, of any library, may need one. (Standard output, the environment, and every
+    /// value that is made on first use have such locks.)
+    #[expect(unsafe_code, reason = "declares a promise that only the caller can make; it contains no unsafe operation")]
+    pub unsafe fn allow_threads(mut self) -> Self {
+        self.threads_allowed = true;
+        self
+    }
+
+    /// Starts the gang and waits until its first worker is ready.
+    ///
+    /// # Errors
+    /// When a setting makes no sense, when processes cannot be started, or when none gets ready; see [`ErrorKind`].
+    pub fn build(self) -> Result<Pool, Error> {
+        self.build_numbered(next_id())
+    }
+
+    /// Starts a gang by `fork` whose workers have `closure`, with everything that it captures, and returns the task that
+    /// calls it. This is how data is used that cannot be serialized, or is too large to be.
+    ///
+    /// ```no_run
+    /// // In a program without threads of its own; a test has one.
+    /// let table: Vec<String> = (0..1_000_000).map(|number| number.to_string()).collect();
+    /// let (pool, length) = ganger::Pool::builder().workers(2).fork_with(move |place: usize| table[place].len())?;
+    /// assert_eq!(pool.map(length, [0, 999_999])?, [1, 6]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As of [`build`](Self::build).
+    pub fn fork_with<A, O, R, C>(mut self, closure: C) -> Result<(Pool, Captured<A, R>), Error>
+    where
+        C: Fn(A) -> O + 'static,
+        O: Returns<R>,
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+    {
+        self.method = StartMethod::Fork;
+        let id = next_id();
+        let pool = with_closure(closure, || self.build_numbered(id))?;
+        Ok((pool, Captured::new(id, std::any::type_name::<C>())))
+    }
+
+    fn build_numbered(self, id: u64) -> Result<Pool, Error> {
+        let until = deadline(self.start_timeout);
+        let (settings, terms) = (self.check()?, self.terms()?);
+        let name = self.name.clone().unwrap_or_else(|| format!("pool-{id}"));
+        let look_ahead = LookAhead { tasks: self.look_ahead.map(signed), bytes: signed(self.look_ahead_bytes) };
+        let (method, memory) = (self.method, self.memory);
+        let (plan, setup) = self.plan(name.clone(), settings.seed)?;
+        let successor = (method != StartMethod::Fork).then(|| plan.clone());
+        let guardian = Guardian::launch(plan, &HOOKS).map_err(start_error)?;
+        let supervisor = Supervisor::start(settings, memory, setup, (guardian, successor), &name)
+            .map_err(|error| cannot_start("make the supervisor", error))?;
+        let pool = Pool::from_gang(Gang::new(id, name, supervisor.clone(), look_ahead), terms);
+        let status = supervisor.wait_status(until, |status| status.ready > 0 || status.broken.is_some());
+        if let Some(cause) = status.broken {
+            return Err(Error::new(ErrorKind::Broken, format!("pool {:?} has no workers: {cause}", pool.name())));
+        }
+        if status.ready == 0 {
+            let text = format!("no worker of pool {:?} was ready in time (see start_timeout)", pool.name());
+            return Err(Error::new(ErrorKind::CannotStart, text));
+        }
+        tracing::info!(pool = pool.name(), %method, guardian = pool.guardian_pid(), "pool built");
+        Ok(pool)
+    }
+
+    fn check(&self) -> Result<Settings, Error> {
+        let workers = self.workers.unwrap_or_else(cpu::cpu_count);
+        let most = 1 << 20;
+        if workers == 0 || workers > most {
+            return Err(invalid(format!("workers is {workers}: a pool needs at least 1, and at most {most}")));
+        }
+        if self.max_tasks == Some(0) {
+            return Err(invalid("max_tasks_per_worker is 0: a worker runs at least 1 task".to_owned()));
+        }
+        self.check_memory()?;
+        if self.look_ahead == Some(0) || self.look_ahead_bytes == 0 {
+            return Err(invalid("look_ahead is 0: at least 1 task (and 1 byte) must be under way".to_owned()));
+        }
+        let narrow = |tasks: usize| u32::try_from(tasks).unwrap_or(u32::MAX);
+        Ok(Settings {
+            workers: narrow(workers),
+            max_tasks: self.max_tasks.map(narrow),
+            jitter: narrow(self.jitter),
+            seed: self.seed.unwrap_or_else(fresh_seed),
+            start_timeout: self.start_timeout,
+            grace: self.grace,
+        })
+    }
+
+    fn check_memory(&self) -> Result<(), Error> {
+        for (name, limit) in [("memory_limit", self.memory.hard), ("memory_soft_limit", self.memory.soft)] {
+            if let Some(bytes) = limit.filter(|bytes| *bytes < LEAST_MEMORY) {
+                let text =
+                    format!("{name} is {bytes}: no worker can do anything with less than {LEAST_MEMORY} bytes (1 MiB)");
+                return Err(invalid(text));
+            }
+        }
+        if let (Some(soft), Some(hard)) = (self.memory.soft, self.memory.hard)
+            && soft > hard
+        {
+            return Err(invalid(format!("memory_soft_limit is {soft}, above memory_limit, which is {hard}")));
+        }
+        Ok(())
+    }
+
+    /// What calls ask for, if they do not say otherwise.
+    fn terms(&self) -> Result<Terms, Error> {
+        let mut terms = Terms::default();
+        self.chunksize.map_or(Ok(()), |tasks| terms.set_chunksize(tasks))?;
+        self.timeout.map_or(Ok(()), |limit| terms.set_timeout(limit))?;
+        self.queue_timeout.map_or(Ok(()), |limit| terms.set_queue_timeout(limit))?;
+        self.retry.as_ref().map_or(Ok(()), |retry| terms.set_retry(retry))?;
+        Ok(terms)
+    }
+
+    /// What the OS layer and the workers need to know.
+    fn plan(self, name: String, seed: u64) -> Result<(Plan, Vec<u8>), Error> {
+        let preload = self.preload.transpose().map_err(|unfit| unfit_error("preload", &unfit))?;
+        let initializer = self.initializer.transpose().map_err(|unfit| unfit_error("the initializer", &unfit))?;
+        let fresh_images = self.method == StartMethod::Spawn;
+        let (by_guardian, by_worker) = if fresh_images { (None, preload) } else { (preload, None) };
+        let call = |SetupCall(entry, bound): SetupCall| Call::new(entry, bound);
+        let setup = Setup {
+            preload: by_worker.map(call),
+            initializer: initializer.map(call),
+            seed,
+            tell_memory: self.memory.any(),
+        };
+        let mut bytes = Vec::new();
+        encode(&setup, &mut bytes).expect("bytes and numbers can be encoded");
+        let plan = Plan {
+            method: self.method.method(),
+            name,
+            preload: by_guardian.map(|SetupCall(entry, bound): SetupCall| (entry as EntryPoint, bound)),
+            stdout_to_stderr: self.stdout == Stdout::ToStderr,
+            threads_allowed: self.threads_allowed,
+            limit: self.start_timeout,
+        };
+        Ok((plan, bytes))
+    }
+}
+
+/// The least limit of memory that makes sense.
+const LEAST_MEMORY: u64 = 1 << 20;
+
+/// Beyond half of the address space, more is as good as all.
+fn signed(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Something different in every run, from the standard library's own source of it.
+fn fresh_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+fn invalid(text: String) -> Error {
+    Error::new(ErrorKind::InvalidSetting, text)
+}
+
+fn cannot_start(what: &str, error: io::Error) -> Error {
+    Error::new(ErrorKind::CannotStart, format!("cannot {what}: {error}")).with_source(error)
+}
+
+fn unfit_error(what: &str, unfit: &Unfit) -> Error {
+    Error::new(ErrorKind::InvalidSetting, format!("{what} {unfit}"))
+}
+
+fn start_error(error: StartError) -> Error {
+    let kind = match &error {
+        StartError::Threads(_) | StartError::Callback => ErrorKind::Threads,
+        StartError::Failed(text) if text.starts_with("preload") => ErrorKind::Preload,
+        _ => ErrorKind::CannotStart,
+    };
+    Error::new(kind, error.to_string()).with_source(error)
+}

@@ -1,0 +1,31 @@
+//! The pool: Python's `multiprocessing.Pool`, without its traps.
+//!
+//! * [`builder`], [`start`]: how a pool is made. [`gang`]: what its handles share.
+//! * [`terms`]: what calls ask for. [`job`]: one call of a method. [`sink`]: where its outcomes arrive. [`feed`]: where lazy input comes from.
+//! * [`handle`], [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`health`]: which workers
+//!   get nowhere.
+//! * [`status`]: what workers are doing.
+
+mod builder;
+mod callbacks;
+pub(crate) mod feed;
+mod gang;
+mod handle;
+mod health;
+mod imap;
+pub(crate) mod job;
+mod methods;
+mod read;
+pub(crate) mod sink;
+mod start;
+pub(crate) mod status;
+mod terms;
+
+pub use builder::Builder;
+pub use callbacks::Callbacks;
+pub use handle::AsyncResult;
+pub use imap::{IMap, IMapUnordered, Indexed};
+pub use methods::Pool;
+pub use start::{StartMethod, Stdout};
+pub use status::{RunningTask, WorkerStatus};
+pub use terms::{Retry, RetryOn};

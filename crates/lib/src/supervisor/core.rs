@@ -1,0 +1,442 @@
+//! The state machine together with what its actions act upon. One lock protects all of it.
+//!
+//! Whoever submits work holds the lock for a moment, handles the event, and carries out the actions that follow: so a
+//! task is on its way to a worker when `apply_async` returns. The driver thread does the same for everything that
+//! arrives. Nothing that happens under the lock waits.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use ganger_os::child::PidFd;
+use ganger_os::page::Page;
+use ganger_os::poll::{Interest, Poller};
+use ganger_os::signal;
+use ganger_os::socket::stream_pair;
+use ganger_os::start::{Guardian, Plan, is_shortage};
+
+use super::event::{Action, ChunkId, Ending, Event, JobId, Span, WorkerId};
+use super::guardian::Post;
+use super::haul::Haul;
+use super::link::Link;
+use super::memory::MemoryLimits;
+use super::state::{Phase, Settings, State};
+use super::token::Token;
+use crate::TaskError;
+use crate::pool::job::{Chunk, Job};
+use crate::wire::frame::{Header, Kind};
+use crate::wire::message::tag;
+
+/// A chunk whose tasks are not all completed.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) job: Arc<Job>,
+    pub(super) first: u64,
+    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) offsets: Vec<u32>,
+    /// Tasks that are not completed.
+    pub(super) left: u32,
+}
+
+/// Everything that the lock protects.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(super) state: State,
+    started: Instant,
+    pub(super) poller: Arc<Poller>,
+    /// Taken away when the gang is dismissed.
+    pub(super) guardian: Option<Guardian>,
+    pub(super) guardian_watched_for_room: bool,
+    /// When it last said something.
+    pub(super) guardian_heard: Instant,
+    pub(super) post: Post,
+    pub(super) links: HashMap<u32, Link>,
+    pub(super) chunks: HashMap<ChunkId, Stored>,
+    next_chunk: u64,
+    /// Sent to every worker first.
+    setup: Vec<u8>,
+    queue: VecDeque<Action>,
+    performing: bool,
+    /// The results that are being handed over, and how many of them have been. Every job that has some keeps it alive.
+    pub(super) haul: Arc<Haul>,
+    pub(super) haul_used: u32,
+    /// How attempts of tasks have failed that are not at their end.
+    pub(super) histories: HashMap<(ChunkId, u32), Vec<TaskError>>,
+    pub(super) memory_limits: MemoryLimits,
+    pub(super) obituary: Option<super::deaths::Obituary>,
+    /// Why workers could not be started, or why the pool broke.
+    pub(crate) cause: Option<String>,
+    /// It was said that there are fewer workers than there should be.
+    pub(super) short: bool,
+    /// The gang is to be dismissed.
+    pub(crate) finishing: bool,
+    /// To be woken when the lock is free.
+    pub(super) wakers: Vec<Waker>,
+    /// Links that have something to write.
+    unflushed: Vec<u32>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        settings: Settings,
+        memory_limits: MemoryLimits,
+        setup: Vec<u8>,
+        (guardian, successor): (Guardian, Option<Plan>),
+        poller: Arc<Poller>,
+    ) -> io::Result<Self> {
+        poller.add(&guardian, Token::Guardian.to_u64(), Interest::Read)?;
+        poller.add(guardian.pidfd(), Token::GuardianDeath.to_u64(), Interest::Read)?;
+        Ok(Self {
+            state: State::new(settings),
+            started: Instant::now(),
+            poller,
+            guardian: Some(guardian),
+            guardian_watched_for_room: false,
+            guardian_heard: Instant::now(),
+            post: Post::new(successor),
+            links: HashMap::new(),
+            chunks: HashMap::new(),
+            next_chunk: 0,
+            setup,
+            queue: VecDeque::new(),
+            performing: false,
+            haul: Arc::default(),
+            haul_used: 0,
+            histories: HashMap::new(),
+            memory_limits,
+            obituary: None,
+            cause: None,
+            short: false,
+            finishing: false,
+            wakers: Vec::new(),
+            unflushed: Vec::new(),
+        })
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.state.phase()
+    }
+
+    pub(crate) fn hungry(&self) -> bool {
+        self.state.hungry()
+    }
+
+    /// Whether there are tasks that are not completed, or inputs that are not at their end.
+    pub(crate) fn has_work(&self) -> bool {
+        self.state.has_work()
+    }
+
+    pub(crate) fn ready_workers(&self) -> usize {
+        self.state.ready_workers()
+    }
+
+    /// The process ids of the workers that are alive, as far as is known.
+    pub(crate) fn worker_pids(&self) -> Vec<u32> {
+        let alive = self.links.values().filter(|link| link.dead_since.is_none());
+        let mut pids: Vec<(u32, u32)> =
+            alive.filter_map(|link| Some((link.id.slot, link.pid?.cast_unsigned()))).collect();
+        pids.sort_unstable();
+        pids.into_iter().map(|(_, pid)| pid).collect()
+    }
+
+    pub(crate) fn guardian_pid(&self) -> Option<u32> {
+        self.guardian.as_ref().map(|guardian| guardian.pid().cast_unsigned())
+    }
+
+    /// How far ahead of its reader a job's input may be.
+    pub(crate) fn look_ahead(&self, job: &Job) -> i64 {
+        self.state.look_ahead(job.terms.function).into()
+    }
+
+    /// When the driver has to look again, if nothing happens before.
+    pub(crate) fn next_look(&self) -> Option<Instant> {
+        let now = Instant::now();
+        // A deadline beyond what the clock can say never comes.
+        let deadline = self.state.next_deadline().and_then(|at| self.started.checked_add(at));
+        let collecting = self.state.collects().then(|| now + COLLECTING);
+        let lost = self.links.values().filter_map(|link| link.dead_since).min().map(|since| since + LOST);
+        let alive = self.links.values().filter(|link| link.dead_since.is_none() && link.violation.is_none());
+        let ended = alive.filter_map(|link| link.ended_since).min().map(|since| since + ENDED);
+        let silent = self.guardian.as_ref().and_then(|_| self.guardian_limit());
+        let (examination, measurement) = (self.next_examination(), self.next_measurement());
+        [deadline, collecting, lost, ended, silent, examination, measurement].into_iter().flatten().min()
+    }
+
+    /// Since when the guardian owes an answer and has said nothing.
+    pub(super) fn unanswered(&self) -> Option<Instant> {
+        let asked = self.links.values().filter(|link| link.pid.is_none()).map(|link| link.asked).min()?;
+        self.guardian.as_ref().map(|_| asked.max(self.guardian_heard))
+    }
+
+    /// Takes tasks over. Their job need not have been seen before.
+    pub(crate) fn submit(&mut self, job: &Arc<Job>, chunk: Chunk) {
+        let count = chunk.len() as u32;
+        if count == 0 {
+            return;
+        }
+        let id = ChunkId(self.next_chunk);
+        self.next_chunk += 1;
+        let Chunk { first, bytes, offsets } = chunk;
+        self.chunks.insert(id, Stored { job: job.clone(), first, bytes: Arc::new(bytes), offsets, left: count });
+        let span = Span { chunk: id, job: job.id, first: 0, count };
+        self.handle(Event::Submitted { span, terms: job.terms });
+    }
+
+    /// Handles an event, and everything that follows from it. What is to be written is queued; whoever holds the lock
+    /// [flushes](Self::flush) before giving it back, once, so that a worker is woken once.
+    pub(crate) fn handle(&mut self, event: Event) {
+        let mut actions = Vec::new();
+        self.state.handle(self.started.elapsed(), event, &mut actions);
+        self.queue.extend(actions);
+        if self.performing {
+            return;
+        }
+        self.performing = true;
+        while let Some(action) = self.queue.pop_front() {
+            self.perform(action);
+        }
+        self.performing = false;
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::StartGuardian => self.start_guardian(),
+            Action::Start(worker) => self.start(worker),
+            Action::Send { worker, span, epoch, position, eager } => self.send(worker, span, epoch, position, eager),
+            Action::TakeBack(worker) => self.take_back(worker),
+            Action::TakeBackGently(worker) => {
+                if self.link(worker).is_some_and(|link| link.is_receiving()) {
+                    self.handle(Event::KeptBack(worker));
+                } else {
+                    self.take_back(worker);
+                }
+            }
+            Action::BeginEpoch { worker, epoch } => {
+                if let Some(link) = self.link(worker) {
+                    link.begin_epoch(epoch);
+                }
+            }
+            Action::Retire(worker) => self.retire(worker),
+            Action::Kill(worker) => self.kill(worker),
+            Action::Ask(worker) => self.ask(worker),
+            Action::Unask(worker) => {
+                if let Some(link) = self.link(worker) {
+                    link.ask(false);
+                }
+            }
+            Action::Terminate(worker) => {
+                if let Some(pidfd) = self.link(worker).and_then(|link| link.pidfd.as_ref()) {
+                    pidfd.signal(signal::TERMINATE);
+                    // A process that is stopped takes no note of it before it goes on.
+                    pidfd.signal(signal::CONTINUE);
+                }
+            }
+            Action::Retry { span, worker, ending } => self.retry(span, worker, ending),
+            Action::Complete { span, worker, ending } => self.complete(span, worker, ending),
+            Action::Break => self.break_down(),
+            Action::Finish => self.finishing = true,
+        }
+    }
+
+    pub(super) fn link(&mut self, worker: WorkerId) -> Option<&mut Link> {
+        self.links.get_mut(&worker.slot).filter(|link| link.id == worker)
+    }
+
+    fn take_back(&mut self, worker: WorkerId) {
+        if let Some(link) = self.link(worker) {
+            let limit = link.take_back();
+            self.handle(Event::TakenBack { worker, limit });
+        }
+    }
+
+    fn ask(&mut self, worker: WorkerId) {
+        let Some(link) = self.link(worker) else { return };
+        tracing::debug!(worker = worker.slot, pid = link.pid, "asking a task to end");
+        let listens = link.ask(true);
+        self.handle(Event::Asked { worker, listens });
+    }
+
+    fn start(&mut self, worker: WorkerId) {
+        if self.guardian.is_none() {
+            // It is gone since this was decided: that is no failure of the worker's.
+            return self.handle(Event::WorkerExited { worker, claimed: 0 });
+        }
+        if let Err(error) = self.try_start(worker) {
+            self.start_prevented(worker, format!("cannot start worker {}: {error}", worker.slot), is_shortage(&error));
+        }
+    }
+
+    fn try_start(&mut self, worker: WorkerId) -> io::Result<()> {
+        let Some(guardian) = &mut self.guardian else { return Err(io::ErrorKind::NotConnected.into()) };
+        let (ours, theirs) = stream_pair()?;
+        let (page, memory) = Page::create()?;
+        self.poller.add(&ours, Token::Link(worker).to_u64(), Interest::Read)?;
+        let mut link = Link::new(worker, ours, page);
+        link.pulse.asked(link.asked);
+        link.push(Header::plain(Kind::Setup, self.setup.len()), &self.setup);
+        tracing::debug!(worker = worker.slot, generation = worker.generation, "starting a worker");
+        let asked = guardian.start(worker.slot, worker.generation, theirs, memory);
+        self.links.insert(worker.slot, link);
+        self.unflushed.push(worker.slot);
+        self.watch_guardian();
+        // A guardian that cannot be asked is dead, which its own descriptor reports.
+        asked.or(Ok(()))
+    }
+
+    /// Watches for room on the guardian's socket exactly while something waits for it.
+    pub(super) fn watch_guardian(&mut self) {
+        let Some(guardian) = &self.guardian else { return };
+        if guardian.wants_to_write() != self.guardian_watched_for_room {
+            self.guardian_watched_for_room = guardian.wants_to_write();
+            let interest = if self.guardian_watched_for_room { Interest::ReadWrite } else { Interest::Read };
+            // It is in the set for as long as it is here.
+            let _ = self.poller.change(guardian, Token::Guardian.to_u64(), interest);
+        }
+    }
+
+    /// No process, or none that got ready.
+    pub(super) fn start_failed(&mut self, worker: WorkerId, why: String) {
+        tracing::warn!(worker = worker.slot, why, "a worker did not start");
+        self.cause = Some(why);
+        self.drop_link(worker.slot);
+        self.handle(Event::StartFailed(worker));
+    }
+
+    pub(super) fn drop_link(&mut self, slot: u32) -> Option<Link> {
+        let mut link = self.links.remove(&slot)?;
+        link.end_trouble();
+        self.poller.remove(&link.socket);
+        if let Some(pidfd) = &link.pidfd {
+            self.poller.remove(pidfd);
+        }
+        Some(link)
+    }
+
+    fn send(&mut self, worker: WorkerId, span: Span, epoch: u16, position: u32, eager: bool) {
+        let Some(stored) = self.chunks.get(&span.chunk) else { return };
+        let Some(link) = self.links.get_mut(&worker.slot) else { return };
+        let start = stored.offsets[span.first as usize] as usize;
+        let end = stored.offsets[(span.first + span.count) as usize] as usize;
+        // Only a task that travels by itself can have been tried before.
+        let failed = self.histories.get(&(span.chunk, span.first)).map_or(0, Vec::len);
+        let header = Header {
+            epoch,
+            position: tag(u8::try_from(failed).unwrap_or(u8::MAX), position),
+            job: span.job.0,
+            index: stored.first + u64::from(span.first),
+            ..Header::plain(Kind::Tasks, 0)
+        };
+        let header = Header { length: (end - start) as u32, ..header };
+        link.set_eager(eager);
+        link.push_tasks(&stored.job, header, &stored.bytes, start..end, position + span.count);
+        self.unflushed.push(worker.slot);
+        tracing::trace!(worker = worker.slot, tasks = span.count, position, "sent");
+    }
+
+    fn retire(&mut self, worker: WorkerId) {
+        if let Some(link) = self.link(worker) {
+            link.push(Header::plain(Kind::Goodbye, 0), &[]);
+            self.unflushed.push(worker.slot);
+        }
+    }
+
+    pub(super) fn kill(&mut self, worker: WorkerId) {
+        let Some(link) = self.link(worker) else { return };
+        if !link.ready && link.unready.is_none() {
+            link.unready = Some(format!("worker {} was not ready in time (see start_timeout)", worker.slot));
+        }
+        match &link.pidfd {
+            Some(pidfd) => pidfd.kill(),
+            // It will be killed when its start is reported.
+            None => link.doomed = true,
+        }
+    }
+
+    fn break_down(&mut self) {
+        let cause = self.cause.get_or_insert_with(|| "the gang's guardian process is gone".to_owned());
+        tracing::error!(cause = cause.as_str(), "the pool is broken");
+    }
+
+    /// Writes what the actions have queued.
+    pub(crate) fn flush(&mut self) {
+        let mut slots = std::mem::take(&mut self.unflushed);
+        for slot in slots.drain(..) {
+            let Some(link) = self.links.get_mut(&slot) else { continue };
+            if link.watched_for_room && !std::mem::take(&mut link.stirred) {
+                // It was full, and the poller has not said otherwise.
+                continue;
+            }
+            // An error means that the worker is dead or dying, which its pidfd reports.
+            let more = link.flush().unwrap_or(false);
+            if more != link.watched_for_room {
+                link.watched_for_room = more;
+                let interest = if more { Interest::ReadWrite } else { Interest::Read };
+                // It is in the set for as long as it is here.
+                let _ = self.poller.change(&link.socket, Token::Link(link.id).to_u64(), interest);
+            }
+        }
+        self.unflushed = slots;
+    }
+
+    pub(super) fn flush_later(&mut self, slot: u32) {
+        self.unflushed.push(slot);
+    }
+
+    /// Cancels a job; when this returns, all of its tasks that had not begun are completed.
+    pub(crate) fn cancel(&mut self, job: JobId) {
+        self.handle(Event::Cancelled(job));
+    }
+
+    /// Takes time that has passed as if it had not.
+    pub(super) fn skip(&mut self, time: Duration) {
+        self.started += time;
+    }
+
+    /// Cancels every job that is not over.
+    pub(crate) fn cancel_all(&mut self) {
+        for job in self.state.jobs() {
+            self.cancel(job);
+        }
+    }
+
+    /// Lets go of what belonged to the gang's processes, and returns what tells whether they are gone.
+    pub(crate) fn dismissed(&mut self) -> Vec<PidFd> {
+        let slots: Vec<u32> = self.links.keys().copied().collect();
+        slots.into_iter().filter_map(|slot| self.drop_link(slot)?.pidfd).collect()
+    }
+
+    /// Has these woken when the lock is free.
+    pub(crate) fn wake_later(&mut self, wakers: Vec<Waker>) {
+        self.wakers.extend(wakers);
+    }
+
+    pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.wakers)
+    }
+
+    /// How tasks end that no worker had begun.
+    pub(super) fn ending_text(&self, ending: Ending) -> String {
+        match ending {
+            Ending::Broken => {
+                let cause = self.cause.as_deref().unwrap_or("its guardian process is gone");
+                format!("could not run: the pool is broken: {cause}")
+            }
+            _ => "was cancelled".to_owned(),
+        }
+    }
+}
+
+/// How often results are collected that nobody announces.
+const COLLECTING: Duration = Duration::from_millis(1);
+
+/// A dying process closes its files a moment before it is dead. One that lives on so long without its link is killed.
+pub(super) const ENDED: Duration = Duration::from_millis(100);
+
+/// A guardian that was asked for a worker and says nothing for so long is stopped or stuck: it is killed, as everything
+/// behind it would wait for ever. (Forking a process of 100 GiB takes about half of that.)
+pub(super) const SILENT: Duration = Duration::from_secs(10);
+
+/// How long after its death the guardian may take to say how a worker ended.
+pub(super) const LOST: Duration = Duration::from_secs(1);

@@ -1,0 +1,316 @@
+//! The driver: one thread per pool, one loop, one wait.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker as TaskWaker;
+use std::thread::{JoinHandle, ThreadId};
+use std::time::{Duration, Instant};
+
+use ganger_os::child::PidFd;
+use ganger_os::poll::{Interest, Poller, Waker};
+use ganger_os::start::{Guardian, Plan};
+use ganger_os::thread::{OwnThread, spawn_own};
+
+use super::core::Core;
+use super::event::Event;
+use super::guest::{Guest, GuestRoom, Watch};
+use super::memory::{MemoryLimits, Sample};
+use super::state::{Phase, Settings};
+use super::token::Token;
+use crate::pool::feed::Feeds;
+use crate::pool::sink::wake_all;
+
+/// How long the guardian gets to kill and bury everything when the gang is dismissed.
+const DISMISSAL: Duration = Duration::from_secs(1);
+
+/// What is known of the gang from outside of the lock.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Status {
+    pub(crate) ready: usize,
+    pub(crate) broken: Option<String>,
+    /// The gang is dismissed: no process is left.
+    pub(crate) dismissed: bool,
+}
+
+/// A supervisor: the core, and the thread that drives it.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    core: Mutex<Core>,
+    poller: Arc<Poller>,
+    waker: Waker,
+    /// Workers could take more tasks than there are: whoever has some shall hand them over.
+    hungry: AtomicBool,
+    pub(crate) feeds: Feeds,
+    guests: GuestRoom,
+    /// Nothing will run any more.
+    over: AtomicBool,
+    /// When the driver looks next, in nanoseconds since `started`; zero while it is awake.
+    asleep_until: AtomicU64,
+    started: Instant,
+    status: Mutex<Status>,
+    status_changed: Condvar,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Supervisor {
+    /// Takes over a guardian, and the plan for its successors if there may be some, and starts workers.
+    pub(crate) fn start(
+        settings: Settings,
+        memory_limits: MemoryLimits,
+        setup: Vec<u8>,
+        guardian: (Guardian, Option<Plan>),
+        name: &str,
+    ) -> io::Result<Arc<Self>> {
+        let poller = Arc::new(Poller::new()?);
+        let waker = Waker::new()?;
+        poller.add(&waker, Token::Wake.to_u64(), Interest::Read)?;
+        let this = Arc::new(Self {
+            core: Mutex::new(Core::new(settings, memory_limits, setup, guardian, poller.clone())?),
+            poller,
+            waker,
+            hungry: AtomicBool::new(true),
+            feeds: Feeds::default(),
+            guests: GuestRoom::default(),
+            over: AtomicBool::new(false),
+            asleep_until: AtomicU64::new(0),
+            started: Instant::now(),
+            status: Mutex::default(),
+            status_changed: Condvar::new(),
+            thread: Mutex::new(None),
+        });
+        // Before the thread exists: its first wait then sees the workers.
+        this.with_core(|core| core.handle(Event::DeadlinePassed));
+        let driven = this.clone();
+        let span = tracing::info_span!("pool", name);
+        let thread = spawn_own(&format!("ganger: {name}"), move |thread| span.in_scope(|| driven.drive(thread)))?;
+        *this.lock_thread() = Some(thread);
+        Ok(this)
+    }
+
+    fn lock_thread(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the core, and what has to follow without the lock.
+    pub(crate) fn with_core<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
+        let (result, wakers) = self.change_core(act);
+        if self.guests.is_taken() {
+            // What it waits for may be among what has just changed.
+            self.waker.wake();
+        }
+        wake_all(wakers);
+        result
+    }
+
+    /// Runs `stop`, during which this process stands still, and takes the time as if it had not passed. This one thing waits
+    /// under the core's lock: a driver that went on first would find every limit passed.
+    pub(crate) fn stand_still(&self, stop: impl FnOnce()) {
+        let mut core = self.lock();
+        let before = Instant::now();
+        stop();
+        core.skip(before.elapsed());
+    }
+
+    /// Changes the core; the wakers are to be woken by the caller.
+    fn change_core<T>(&self, act: impl FnOnce(&mut Core) -> T) -> (T, Vec<TaskWaker>) {
+        let mut core = self.lock();
+        let result = act(&mut core);
+        self.publish(&mut core);
+        core.flush();
+        let wakers = core.take_wakers();
+        let look = core.next_look();
+        let finishing = core.finishing;
+        drop(core);
+        if self.oversleeps(look) || (finishing && self.asleep_until.load(Ordering::SeqCst) != 0) {
+            self.waker.wake();
+        }
+        if finishing {
+            self.guests.recall_driver();
+        }
+        (result, wakers)
+    }
+
+    /// Whether the driver would wake up too late.
+    fn oversleeps(&self, look: Option<Instant>) -> bool {
+        let until = self.asleep_until.load(Ordering::SeqCst);
+        look.is_some_and(|look| until != 0 && self.nanos(look) < until)
+    }
+
+    fn nanos(&self, instant: Instant) -> u64 {
+        instant.saturating_duration_since(self.started).as_nanos() as u64 + 1
+    }
+
+    /// Makes known what changed in the core, and fetches tasks if workers wait for some.
+    fn publish(&self, core: &mut Core) {
+        let hungry = core.hungry();
+        let over = matches!(core.phase(), Phase::Finished | Phase::Broken);
+        self.hungry.store(hungry, Ordering::SeqCst);
+        self.over.store(over, Ordering::SeqCst);
+        if hungry || over {
+            // Stored first, then looked: a feeder that adds a task sees the flag, or is seen here.
+            self.feeds.collect(over, |job, chunk| core.submit(job, chunk));
+            self.hungry.store(core.hungry(), Ordering::SeqCst);
+        }
+        let widened = self.feeds.widen(|job| core.look_ahead(job));
+        core.wake_later(widened);
+        let ready = core.ready_workers();
+        let broken = (core.phase() == Phase::Broken).then(|| core.cause.clone().unwrap_or_default());
+        let mut status = self.lock_status();
+        if status.ready != ready || status.broken != broken {
+            status.ready = ready;
+            status.broken = broken;
+            self.status_changed.notify_all();
+        }
+    }
+
+    /// Whether nothing will run any more: the pool is terminated, broken or done.
+    pub(crate) fn over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// A feed has a task that is not submitted. If workers wait for some, the driver comes and fetches it, with all that
+    /// have gathered until it is there: so a fast input is taken in large pieces, and a slow one at once.
+    pub(crate) fn offer(&self) {
+        if self.hungry.load(Ordering::SeqCst) && self.hungry.swap(false, Ordering::SeqCst) {
+            self.waker.wake();
+        }
+    }
+
+    fn lock_status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `enough` says so, or until `until`; returns what is known then.
+    pub(crate) fn wait_status(&self, until: Option<Instant>, enough: impl Fn(&Status) -> bool) -> Status {
+        let mut status = self.lock_status();
+        while !enough(&status) {
+            status = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                // Only `join` waits without a deadline: it was asked to wait for the user's tasks.
+                None => self.status_changed.wait(status).unwrap_or_else(PoisonError::into_inner),
+                Some(left) if left.is_zero() => break,
+                Some(left) => self.status_changed.wait_timeout(status, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+        status.clone()
+    }
+
+    /// The thread that drives, to recognise it.
+    pub(crate) fn thread_id(&self) -> Option<ThreadId> {
+        self.lock_thread().as_ref().map(|thread| thread.thread().id())
+    }
+
+    /// Takes the thread's handle, to wait for its end once the gang is dismissed.
+    pub(crate) fn take_thread(&self) -> Option<JoinHandle<()>> {
+        self.lock_thread().take()
+    }
+
+    /// Does the driver's work in the calling thread until `done` says so. It returns at once when another thread does it
+    /// already, or when nothing will come any more: who calls it looks for itself whether what it waits for is there.
+    pub(crate) fn drive_until(&self, done: impl Fn() -> bool) {
+        while let Some(guest) = self.guests.enter() {
+            let wakers = self.drive_as(guest, &done);
+            if wakers.is_empty() {
+                return;
+            }
+            // They run code of others, which may call the pool in turn: nobody may be the guest then.
+            wake_all(wakers);
+        }
+    }
+
+    /// Drives until it is done, or until somebody has to be woken.
+    fn drive_as(&self, mut guest: Guest<'_>, done: impl Fn() -> bool) -> Vec<TaskWaker> {
+        let mut tokens = Vec::new();
+        let mut wakers = Vec::new();
+        // Asked after the place was taken: whoever completes it from now on wakes the guest.
+        while wakers.is_empty() && !done() && !self.over() {
+            let look = self.lock().next_look();
+            let limit = look.map(|look| look.saturating_duration_since(Instant::now()));
+            if self.poller.wait(limit, &mut tokens).is_err() {
+                break;
+            }
+            wakers = self.take_turn(&tokens);
+        }
+        guest.leaves_work = self.lock().has_work();
+        wakers
+    }
+
+    fn take_turn(&self, tokens: &[u64]) -> Vec<TaskWaker> {
+        if tokens.contains(&Token::Wake.to_u64()) {
+            self.waker.reset();
+        }
+        let mut samples = self.lock().due_measurements();
+        samples.iter_mut().for_each(Sample::make);
+        let turn = |core: &mut Core| {
+            samples.iter().for_each(|sample| core.measured(sample));
+            core.turn(tokens);
+        };
+        self.change_core(turn).1
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn drive(&self, thread: &OwnThread) {
+        let mut tokens = Vec::new();
+        let mut watch = Watch::default();
+        loop {
+            if let Some(nap) = self.guests.nap(&mut watch) {
+                thread.park(|| self.guests.sleep(nap));
+                if !self.finishing() {
+                    continue;
+                }
+            }
+            let (look, finishing) = {
+                let core = self.lock();
+                // Under the lock: whoever changes the core after this sees when the driver wakes up.
+                let look = core.next_look();
+                let until = look.map_or(u64::MAX, |look| self.nanos(look));
+                self.asleep_until.store(until, Ordering::SeqCst);
+                (look, core.finishing)
+            };
+            if finishing {
+                break;
+            }
+            let limit = look.map(|look| look.saturating_duration_since(Instant::now()));
+            let waited = thread.park(|| self.poller.wait(limit, &mut tokens));
+            self.asleep_until.store(0, Ordering::SeqCst);
+            if waited.is_err() {
+                // The poller itself is broken: no event will ever come again.
+                self.with_core(|core| core.handle(Event::GuardianLost));
+                break;
+            }
+            let wakers = self.take_turn(&tokens);
+            if self.guests.is_taken() {
+                self.waker.wake();
+            }
+            wake_all(wakers);
+        }
+        self.dismiss();
+    }
+
+    fn finishing(&self) -> bool {
+        self.lock().finishing
+    }
+
+    fn dismiss(&self) {
+        let guardian = self.with_core(|core| core.guardian.take());
+        if let Some(mut guardian) = guardian {
+            self.poller.remove(&guardian);
+            self.poller.remove(guardian.pidfd());
+            guardian.finish(DISMISSAL);
+        }
+        // Those whose guardian was gone may have lived on until now.
+        let workers = self.with_core(Core::dismissed);
+        workers.iter().for_each(PidFd::kill);
+        let end = Instant::now() + DISMISSAL;
+        for worker in workers {
+            // One that a signal does not end now is in uninterruptible sleep: nobody can wait for that.
+            let _ = worker.dead_within(end.saturating_duration_since(Instant::now()));
+        }
+        self.lock_status().dismissed = true;
+        self.status_changed.notify_all();
+        tracing::debug!("the gang is dismissed");
+    }
+}

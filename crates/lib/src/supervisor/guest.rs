@@ -1,0 +1,95 @@
+//! Whoever waits for a single result drives: it saves the way through the driver's thread, which is most of a round trip.
+//!
+//! A thread in `apply` becomes the pool's *guest*: it waits on the poller itself, and takes the turns, until its result
+//! is there. There is at most one; others wait as always. Its rules:
+//!
+//! 1. While there is a guest the driver's thread naps instead of waiting on the poller, so that an event wakes one of
+//!    them. It naps for short times only, as it does not know when the guest goes.
+//! 2. Whoever else changes the core while there is a guest wakes it, as the change may be what the guest waits for.
+//! 3. A guest that stayed for long, or that leaves work behind, wakes the driver when it goes. One that does not may
+//!    leave the poller alone for a nap's length: a thread that calls `apply` in a loop is back before.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The driver's first nap while guests come and go; it naps longer while one stays.
+const NAP: Duration = Duration::from_millis(1);
+
+/// Its longest nap.
+const LONGEST_NAP: Duration = Duration::from_millis(100);
+
+/// The guest's place.
+#[derive(Debug, Default)]
+pub(super) struct GuestRoom {
+    taken: AtomicBool,
+    /// How many guests there were.
+    visits: AtomicU64,
+    /// The driver was told to come back.
+    recalled: Mutex<bool>,
+    changed: Condvar,
+}
+
+/// The proof of being the guest.
+#[derive(Debug)]
+pub(super) struct Guest<'a> {
+    room: &'a GuestRoom,
+    came: Instant,
+    /// Work is left that the guest will not see to.
+    pub(super) leaves_work: bool,
+}
+
+/// What the driver knows of guests.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    visits: u64,
+    nap: Duration,
+}
+
+impl GuestRoom {
+    /// Becomes the guest, unless there is one.
+    pub(super) fn enter(&self) -> Option<Guest<'_>> {
+        let free = !self.taken.swap(true, Ordering::SeqCst);
+        free.then(|| {
+            self.visits.fetch_add(1, Ordering::SeqCst);
+            Guest { room: self, came: Instant::now(), leaves_work: true }
+        })
+    }
+
+    pub(super) fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    /// How long the driver shall nap before it looks again; `None` when no guest has been here since it last looked.
+    pub(super) fn nap(&self, watch: &mut Watch) -> Option<Duration> {
+        let visits = self.visits.load(Ordering::SeqCst);
+        let new = visits != std::mem::replace(&mut watch.visits, visits);
+        if !new && !self.is_taken() {
+            return None;
+        }
+        watch.nap = if new { NAP } else { (watch.nap * 2).min(LONGEST_NAP) };
+        Some(watch.nap)
+    }
+
+    /// Sleeps for `limit`, or until the driver is recalled.
+    pub(super) fn sleep(&self, limit: Duration) {
+        let recalled = self.recalled.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(recalled, limit, |recalled| !*recalled);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
+
+    /// Has the driver come back.
+    pub(super) fn recall_driver(&self) {
+        *self.recalled.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+}
+
+impl Drop for Guest<'_> {
+    fn drop(&mut self) {
+        self.room.taken.store(false, Ordering::SeqCst);
+        if self.leaves_work || self.came.elapsed() > NAP {
+            self.room.recall_driver();
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What one reading of a link brought: results that follow each other, as bytes.
+//!
+//! Nearly all results of a busy pool are values, and there are millions of them: of a value only the end of its bytes is
+//! kept, and whoever wants it finds it there. What else there is to say is kept for those of which it is said.
+
+/// Results that follow each other.
+#[derive(Debug, Default)]
+pub(crate) struct Haul {
+    bytes: Vec<u8>,
+    /// Where each result's bytes end; the next one's begin there.
+    ends: Vec<u32>,
+    /// Those that are no values, in their order.
+    failures: Vec<Failed>,
+    /// How long all of these tasks ran together. What a worker says of that is only a number in memory that it can write to.
+    nanos: u64,
+}
+
+/// A result that is no value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failed {
+    /// The how-many-th result of the haul it is.
+    pub(crate) place: u32,
+    pub(crate) status: u8,
+    /// How long the task ran.
+    pub(crate) nanos: u64,
+}
+
+impl Haul {
+    /// An empty one with room for about as much as `other` has.
+    pub(crate) fn like(other: &Self) -> Self {
+        Self {
+            bytes: Vec::with_capacity(other.bytes.len()),
+            ends: Vec::with_capacity(other.ends.len()),
+            ..Self::default()
+        }
+    }
+
+    /// How many results there are.
+    pub(crate) fn len(&self) -> u32 {
+        self.ends.len() as u32
+    }
+
+    /// How many bytes the results have together.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn nanos(&self) -> u64 {
+        self.nanos
+    }
+
+    /// Adds a result: `write` appends its bytes.
+    #[inline]
+    pub(crate) fn push(&mut self, status: u8, nanos: u64, write: impl FnOnce(&mut Vec<u8>)) {
+        if status != 0 {
+            self.failures.push(Failed { place: self.len(), status, nanos });
+        }
+        write(&mut self.bytes);
+        self.ends.push(self.bytes.len() as u32);
+        self.nanos = self.nanos.saturating_add(nanos);
+    }
+
+    /// The bytes of a result.
+    #[inline]
+    pub(crate) fn get(&self, place: u32) -> &[u8] {
+        &self.bytes[self.start(place)..self.start(place + 1)]
+    }
+
+    /// Where the bytes of a result begin; of the one behind the last, where all end.
+    #[inline]
+    pub(crate) fn start(&self, place: u32) -> usize {
+        place.checked_sub(1).map_or(0, |before| self.ends[before as usize] as usize)
+    }
+
+    /// The results from `from` up to `to` that are no values.
+    pub(crate) fn failures(&self, from: u32, to: u32) -> &[Failed] {
+        let place = |limit| self.failures.partition_point(|failed| failed.place < limit);
+        &self.failures[place(from)..place(to)]
+    }
+}

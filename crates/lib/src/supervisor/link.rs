@@ -1,0 +1,380 @@
+//! The supervisor's end of one worker: its socket, its page, and what is known of its process.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use ganger_os::child::{Exit, PidFd, Usage};
+use ganger_os::fd::Fd;
+use ganger_os::page::{Page, Results};
+use ganger_os::socket::{self, Received};
+
+use super::event::{JobId, WorkerId};
+use super::haul::Haul;
+use super::health::Pulse;
+use super::memory::Memory;
+use crate::pool::job::Job;
+use crate::wire::claim;
+use crate::wire::frame::{Header, Inbox, Kind, MOST_BYTES, ROOM};
+use crate::wire::message::untag;
+
+/// Bytes on their way to the worker.
+#[derive(Debug)]
+enum Outgoing {
+    Own(Vec<u8>),
+    /// A part of a chunk; shared, as a large one must not be copied.
+    Shared(Arc<Vec<u8>>, Range<usize>),
+}
+
+impl Outgoing {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes, range) => &bytes[range.clone()],
+        }
+    }
+}
+
+/// The supervisor's end of one worker.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) id: WorkerId,
+    pub(super) socket: Fd,
+    results: Results,
+    inbox: Inbox,
+    outbox: VecDeque<Outgoing>,
+    /// How much of the outbox's first entry is sent.
+    sent: usize,
+    /// When something was last sent.
+    sent_at: Instant,
+    /// Whether the poller watches for room to write.
+    pub(super) watched_for_room: bool,
+    pub(super) readable: bool,
+    /// The poller has reported the socket, for whatever reason, since it was last found full.
+    pub(super) stirred: bool,
+    /// When the guardian was asked for it.
+    pub(super) asked: Instant,
+    /// It is to be killed as soon as it is known.
+    pub(super) doomed: bool,
+    pub(super) pid: Option<i32>,
+    pub(super) pidfd: Option<PidFd>,
+    pub(super) dead_since: Option<Instant>,
+    pub(super) exit: Option<(Exit, Usage)>,
+    /// Why it did not get ready.
+    pub(super) unready: Option<String>,
+    /// What it did that made us kill it.
+    pub(super) violation: Option<String>,
+    /// Its guardian is dead: it dies as well, and nobody will report how.
+    pub(super) orphaned: bool,
+    /// When its end of the socket was closed.
+    pub(super) ended_since: Option<Instant>,
+    /// It has said that it is ready.
+    pub(super) ready: bool,
+    /// How many bytes it held for itself then, if it was to say.
+    pub(super) base: u64,
+    /// The state machine knows that.
+    pub(super) counted: bool,
+    /// The position of the next result, and the end of those that may come.
+    expected: u32,
+    limit: u32,
+    defined: HashMap<JobId, Weak<Job>>,
+    /// When it last began or ended a task, as far as can be seen from here.
+    pub(super) moved: Instant,
+    pub(super) pulse: Pulse,
+    pub(super) memory: Memory,
+}
+
+impl Link {
+    pub(super) fn new(id: WorkerId, socket: Fd, page: Page) -> Self {
+        Self {
+            id,
+            socket,
+            results: Results::new(page),
+            inbox: Inbox::default(),
+            outbox: VecDeque::new(),
+            sent: 0,
+            sent_at: Instant::now(),
+            watched_for_room: false,
+            readable: false,
+            stirred: false,
+            asked: Instant::now(),
+            doomed: false,
+            pid: None,
+            pidfd: None,
+            dead_since: None,
+            exit: None,
+            unready: None,
+            violation: None,
+            orphaned: false,
+            ended_since: None,
+            ready: false,
+            base: 0,
+            counted: false,
+            expected: 0,
+            limit: 0,
+            defined: HashMap::new(),
+            moved: Instant::now(),
+            pulse: Pulse::default(),
+            memory: Memory::default(),
+        }
+    }
+
+    // Sending.
+
+    /// Queues a frame of the supervisor's own.
+    pub(super) fn push(&mut self, header: Header, body: &[u8]) {
+        let bytes = [&header.to_bytes(), body].concat();
+        self.outbox.push_back(Outgoing::Own(bytes));
+    }
+
+    /// Queues tasks, after what the worker must know of their job, and allows them.
+    pub(super) fn push_tasks(
+        &mut self,
+        job: &Arc<Job>,
+        header: Header,
+        bytes: &Arc<Vec<u8>>,
+        range: Range<usize>,
+        limit: u32,
+    ) {
+        if !self.defined.contains_key(&job.id) {
+            self.forget_old_jobs();
+            self.defined.insert(job.id, Arc::downgrade(job));
+            let define = Header { job: job.id.0, ..Header::plain(Kind::Define, job.definition.len()) };
+            self.push(define, &job.definition);
+        }
+        if !self.busy() {
+            self.moved = Instant::now();
+            self.pulse.asked(self.moved);
+            self.measure_soon();
+        }
+        // First the permission, then the frame: see the rules of the claim word.
+        claim::raise(self.results.page().claim(), limit - self.limit);
+        self.limit = limit;
+        if range.len() <= SMALL {
+            self.push(header, &bytes[range]);
+        } else {
+            self.outbox.push_back(Outgoing::Own(header.to_bytes().to_vec()));
+            self.outbox.push_back(Outgoing::Shared(bytes.clone(), range));
+        }
+    }
+
+    /// Tells the worker, when it has learnt many, which jobs are over.
+    fn forget_old_jobs(&mut self) {
+        if self.defined.len() < 64 {
+            return;
+        }
+        let over: Vec<JobId> =
+            self.defined.iter().filter(|(_, job)| job.strong_count() == 0).map(|(id, _)| *id).collect();
+        for id in over {
+            self.defined.remove(&id);
+            self.push(Header { job: id.0, ..Header::plain(Kind::Forget, 0) }, &[]);
+        }
+    }
+
+    pub(super) fn set_eager(&self, eager: bool) {
+        self.results.page().eager().store(eager.into(), Ordering::Relaxed);
+    }
+
+    /// Sets or clears the flag that says that its task shall end; whether a task has ever looked at it.
+    pub(super) fn ask(&mut self, wanted: bool) -> bool {
+        let page = self.results.page();
+        page.stop().store(wanted.into(), Ordering::Release);
+        page.listens().load(Ordering::Acquire) != 0
+    }
+
+    /// Whether it is still taking in what it was sent. One that takes in nothing for a second is stopped.
+    pub(super) fn is_receiving(&self) -> bool {
+        !self.outbox.is_empty() && self.sent_at.elapsed() < Duration::from_secs(1)
+    }
+
+    /// Writes what fits; `Ok(true)` when something is left.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        while !self.outbox.is_empty() {
+            let skip = self.sent;
+            let parts: Vec<&[u8]> = self
+                .outbox
+                .iter()
+                .take(MOST_PARTS)
+                .enumerate()
+                .map(|(place, part)| if place == 0 { &part.bytes()[skip..] } else { part.bytes() })
+                .collect();
+            let count = socket::send_now(&self.socket, &parts)?;
+            if count == 0 {
+                return Ok(true);
+            }
+            self.sent_at = Instant::now();
+            self.advance(count);
+        }
+        Ok(false)
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.sent += count;
+        while let Some(front) = self.outbox.front() {
+            let length = front.bytes().len();
+            if self.sent < length {
+                return;
+            }
+            self.sent -= length;
+            self.outbox.pop_front();
+        }
+    }
+
+    // The claim word.
+
+    pub(super) fn take_back(&mut self) -> u32 {
+        self.limit = claim::take_back(self.results.page().claim());
+        self.limit
+    }
+
+    pub(super) fn begin_epoch(&mut self, epoch: u16) {
+        claim::begin(self.results.page().claim(), epoch);
+        (self.expected, self.limit) = (0, 0);
+    }
+
+    /// The first position that was not begun.
+    pub(super) fn claimed(&self) -> u32 {
+        let claimed = claim::read(self.results.page().claim()).next;
+        // A worker publishes before it claims again: a word that says more is a lie, or scribbled over, and nobody else pays
+        // for it. Of one that broke the protocol some results may be unreadable: those tasks have run, and are not run again.
+        if self.violation.is_some() { claimed } else { claimed.min(self.expected + 1) }
+    }
+
+    // Receiving.
+
+    /// Reads every result that is there, in order of position: from the ring, and from the socket what the ring had no
+    /// room for. The error says how the worker broke the protocol.
+    pub(super) fn collect(&mut self, haul: &mut Haul) -> Result<(), String> {
+        let before = haul.len();
+        loop {
+            let next = self.collect_ring(haul)?;
+            // The next result is not in the ring but a later one is: the worker had written it to the socket before.
+            self.readable |= next.is_some();
+            if self.collect_frame(haul)? || self.receive()? {
+                continue;
+            }
+            match next {
+                Some(position) => {
+                    return Err(format!("a result for position {position} came instead of {}", self.expected));
+                }
+                None => break,
+            }
+        }
+        if haul.len() > before {
+            self.moved = Instant::now();
+            self.answered(self.moved);
+        }
+        Ok(())
+    }
+
+    /// Takes results from the ring as long as they are the next ones; the position of the first that is not.
+    fn collect_ring(&mut self, haul: &mut Haul) -> Result<Option<u32>, String> {
+        let mut taken = false;
+        let mut later = None;
+        while let Some(record) = self.results.peek().map_err(|_| "the ring of results is corrupt")? {
+            let (status, position) = untag(record.tag);
+            if position > self.expected && position < self.limit {
+                later = Some(position);
+                break;
+            }
+            expect(&mut self.expected, self.limit, position)?;
+            haul.push(status, record.extra, |bytes| self.results.take(record, bytes));
+            taken = true;
+        }
+        if taken {
+            self.results.free();
+        }
+        Ok(later)
+    }
+
+    /// Takes one frame from the inbox; `false` when none is whole.
+    fn collect_frame(&mut self, haul: &mut Haul) -> Result<bool, String> {
+        let malformed = |_| "a frame is malformed".to_owned();
+        let Some(header) = self.inbox.peek_header().map_err(malformed)? else { return Ok(false) };
+        check_header(&header)?;
+        if header.kind == Kind::Result && header.position > self.expected {
+            // Results before it are in the ring: the worker had put them there before it wrote the frame.
+            self.collect_ring(haul)?;
+        }
+        let Some((header, body)) = self.inbox.next_frame().map_err(malformed)? else { return Ok(false) };
+        match header.kind {
+            Kind::Bell => {}
+            Kind::Ready => {
+                self.ready = true;
+                self.base = header.index;
+            }
+            Kind::Unready => self.unready = Some(String::from_utf8_lossy(body).into_owned()),
+            Kind::Result => {
+                // First the question whether it is the one that is due: what has been hauled counts as an outcome.
+                expect(&mut self.expected, self.limit, header.position)?;
+                haul.push(header.job as u8, header.index, |bytes| bytes.extend_from_slice(body));
+            }
+            Kind::Setup | Kind::Define | Kind::Forget | Kind::Tasks | Kind::Goodbye => {
+                unreachable!("check_header refuses them")
+            }
+        }
+        Ok(haul.size() < MOST_BYTES)
+    }
+
+    /// Reads from the socket what is there; `false` when nothing is.
+    fn receive(&mut self) -> Result<bool, String> {
+        if !self.readable {
+            return Ok(false);
+        }
+        let Self { inbox, socket, .. } = self;
+        match inbox.receive(|room| socket::receive_now(&*socket, room)) {
+            Ok(Received::Bytes(count)) => {
+                // A read that did not fill the least room there is has emptied the socket; of the dead, it is made sure.
+                self.readable = count >= ROOM || self.dead_since.is_some();
+                Ok(true)
+            }
+            Ok(Received::Nothing) => {
+                self.readable = false;
+                Ok(false)
+            }
+            Ok(Received::End) | Err(_) => {
+                self.readable = false;
+                self.ended_since.get_or_insert_with(Instant::now);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Whether it has tasks that have no result.
+    pub(super) fn busy(&self) -> bool {
+        self.expected != self.limit
+    }
+
+    /// How long the task that it runs can have been running at most.
+    pub(super) fn since_moved(&self) -> Duration {
+        self.moved.elapsed()
+    }
+}
+
+/// Counts a result that is the next one, and refuses any other.
+fn expect(expected: &mut u32, limit: u32, position: u32) -> Result<(), String> {
+    if position != *expected || position >= limit {
+        return Err(format!("a result for position {position} came instead of {expected}"));
+    }
+    *expected += 1;
+    Ok(())
+}
+
+/// Refuses what no worker sends as soon as its header is there: the body that a stray header claims may never come, and
+/// its task would seem to run for ever.
+fn check_header(header: &Header) -> Result<(), String> {
+    match header.kind {
+        Kind::Unready | Kind::Result => Ok(()),
+        Kind::Bell | Kind::Ready if header.length == 0 => Ok(()),
+        kind => Err(format!("a worker must not send {kind:?} with {} byte(s)", header.length)),
+    }
+}
+
+/// Task frames up to this size are copied behind their header: one buffer to write instead of two.
+const SMALL: usize = 4096;
+
+/// How many pieces one system call writes; the kernel's limit is 1024.
+const MOST_PARTS: usize = 64;

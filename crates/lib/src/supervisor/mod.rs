@@ -1,0 +1,40 @@
+//! The supervisor: a pure state machine that decides, and a driver that carries out.
+//!
+//! * [`event`]: what happens ([`Event`](event::Event), past tense) and what to do about it ([`Action`](event::Action),
+//!   imperative).
+//! * [`state`]: `handle(now, event) -> actions`. No clock, no descriptor, no thread: everything hard is tested there.
+//! * [`policy`]: how many tasks to send at once.
+//! * [`core`]: the state, and what the actions act upon; one lock around it.
+//! * [`link`]: the supervisor's end of one worker; [`deaths`]: reading and judging; [`complete`]: outcomes;
+//!   [`health`]: workers that get nowhere; [`guardian`]: its death and its successor.
+//! * [`inspect`]: what the workers are doing, for people.
+//! * [`driver`]: the thread that waits for descriptors and deadlines and turns them into events; [`guest`]: a caller of
+//!   `apply` that does so for as long as it waits anyway.
+
+mod complete;
+pub(crate) mod core;
+mod deaths;
+pub(crate) mod driver;
+pub(crate) mod event;
+mod guardian;
+mod guest;
+pub(crate) mod haul;
+mod health;
+mod inspect;
+mod link;
+pub(crate) mod memory;
+mod policy;
+mod queue;
+mod retries;
+mod seat;
+mod shortage;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod situations;
+#[cfg(test)]
+mod situations_of_limits;
+pub(crate) mod state;
+mod stops;
+mod succession;
+mod token;

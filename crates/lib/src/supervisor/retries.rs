@@ -1,0 +1,175 @@
+//! Trying again. A part of the [state machine](super::state).
+//!
+//! A task that killed its worker is tried again alone: on a worker that has run nothing before and gets nothing beside it.
+//! Then nobody else can have been guilty, and nobody else suffers.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use ganger_os::mutant::{Protection, without};
+
+use super::event::{Action, Cause, ChunkId, Ending, Failure, RetryTerms, Span, Time, WorkerId};
+use super::seat::{Stage, Worker};
+use super::state::State;
+
+/// Tasks that failed and are not given up.
+#[derive(Debug, Default)]
+pub(super) struct Retries {
+    /// How many attempts of a task have failed.
+    failed: HashMap<(ChunkId, u32), u32>,
+    /// What waits for its time, and whether it is to run alone. The second number keeps those of one time apart.
+    delayed: BTreeMap<(Time, u64), (Span, bool)>,
+    next: u64,
+    /// What waits for a fresh worker.
+    alone: VecDeque<Span>,
+}
+
+impl Retries {
+    /// When the next one is due.
+    pub(super) fn next(&self) -> Option<Time> {
+        self.delayed.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Takes out what `unwanted` says.
+    pub(super) fn remove(&mut self, unwanted: impl Fn(&Span) -> bool) -> Vec<Span> {
+        let mut removed = Vec::new();
+        self.delayed.retain(|_, (span, _)| {
+            let unwanted = unwanted(span);
+            removed.extend(unwanted.then_some(*span));
+            !unwanted
+        });
+        self.alone.retain(|span| {
+            let unwanted = unwanted(span);
+            removed.extend(unwanted.then_some(*span));
+            !unwanted
+        });
+        removed
+    }
+
+    /// These tasks have ended.
+    pub(super) fn forget(&mut self, span: Span) {
+        if !self.failed.is_empty() {
+            let within = |place: u32| (span.first..span.first + span.count).contains(&place);
+            self.failed.retain(|(chunk, place), _| *chunk != span.chunk || !within(*place));
+        }
+    }
+
+    /// Takes back what was sent to a fresh worker, which did not begin it.
+    pub(super) fn put_back(&mut self, span: Span) {
+        self.alone.push_front(span);
+    }
+
+    /// Whether an attempt of the first task of `span` has failed.
+    pub(super) fn has(&self, span: Span) -> bool {
+        self.failed.contains_key(&(span.chunk, span.first))
+    }
+
+    fn delay(&mut self, until: Time, span: Span, alone: bool) {
+        self.delayed.insert((until, self.next), (span, alone));
+        self.next += 1;
+    }
+}
+
+/// How long to wait after so many failures.
+fn wait(terms: &RetryTerms, failed: u32, mix: u64) -> Duration {
+    let [first, most] = terms.backoff;
+    let wait = first.saturating_mul(1 << failed.saturating_sub(1).min(20)).min(most);
+    // From a fixed mix of seed and task, so that a run can be repeated.
+    let part = mix.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+    let less = wait / 1024 * u32::try_from(part).unwrap_or(0) / 1000 * u32::from(terms.jitter);
+    wait.saturating_sub(less)
+}
+
+impl State {
+    /// The next task of a worker has failed.
+    pub(super) fn failed(&mut self, now: Time, id: WorkerId, nanos: u64, failure: Failure, out: &mut Vec<Action>) {
+        let stopped = self.stop_is_over(id, out);
+        for span in self.take_finished(now, id, 1) {
+            self.learn(span.job, 1, nanos);
+            match stopped {
+                Some(cause) => self.retry_or_complete(now, span, id, Ending::Late(cause), out),
+                None if self.may_retry(span, failure) => self.retry(now, span, id, Ending::Delivered, out),
+                None => self.complete(span, Some(id), Ending::Delivered, out),
+            }
+        }
+        self.look_at_first(now, id, out);
+    }
+
+    /// Ends a task whose attempt failed for good, or has it tried again.
+    pub(super) fn retry_or_complete(
+        &mut self,
+        now: Time,
+        span: Span,
+        id: WorkerId,
+        ending: Ending,
+        out: &mut Vec<Action>,
+    ) {
+        let failure = match ending {
+            Ending::Lost | Ending::Stopped(Cause::Memory) => Failure::Crash,
+            Ending::Stopped(Cause::Timeout) | Ending::Late(Cause::Timeout) => Failure::Timeout,
+            _ => Failure::Other,
+        };
+        if self.may_retry(span, failure) {
+            self.retry(now, span, id, ending, out);
+        } else {
+            self.complete(span, Some(id), ending, out);
+        }
+    }
+
+    fn may_retry(&self, span: Span, failure: Failure) -> bool {
+        let Some(job) = self.jobs.get(&span.job).filter(|job| !job.cancelled) else { return false };
+        let failed = self.retries.failed.get(&(span.chunk, span.first)).copied().unwrap_or(0);
+        job.terms.retry.is_some_and(|retry| retry.on.contains(failure) && failed + 1 < retry.attempts)
+    }
+
+    fn retry(&mut self, now: Time, span: Span, worker: WorkerId, ending: Ending, out: &mut Vec<Action>) {
+        let Some(terms) = self.jobs.get(&span.job).and_then(|job| job.terms.retry) else { return };
+        let failed = self.retries.failed.entry((span.chunk, span.first)).or_insert(0);
+        *failed += u32::from(!without(Protection::CountAttempts));
+        let mix = self.settings.seed ^ (span.chunk.0 << 32) ^ (u64::from(span.first) << 8) ^ u64::from(*failed);
+        let until = now.saturating_add(wait(&terms, *failed, mix));
+        self.retries.delay(until, span, matches!(ending, Ending::Lost | Ending::Stopped(Cause::Memory)));
+        out.push(Action::Retry { span, worker, ending });
+    }
+
+    /// Puts what has waited long enough where it can be sent from.
+    pub(super) fn retries_due(&mut self, now: Time) {
+        while let Some(entry) = self.retries.delayed.first_entry().filter(|entry| entry.key().0 <= now) {
+            let (span, alone) = entry.remove();
+            if alone {
+                self.retries.alone.push_back(span);
+            } else {
+                self.queue.push_front(span);
+            }
+        }
+    }
+
+    /// Gives each task that is to run alone to a worker that has run nothing; has workers replaced, if there is none.
+    pub(super) fn dispatch_alone(&mut self, now: Time, out: &mut Vec<Action>) {
+        let fresh = |worker: &&mut Worker| worker.accepts() && !worker.worked && worker.ahead() == 0;
+        while !self.retries.alone.is_empty() {
+            let mut workers = self.seats.iter_mut().filter_map(|seat| seat.worker.as_mut());
+            let Some(worker) = workers.find(fresh) else { break };
+            let Some(span) = self.retries.alone.pop_front() else { break };
+            let position = worker.give(span, true, now);
+            worker.alone = true;
+            out.push(Action::Send { worker: worker.id, span, epoch: worker.epoch, position, eager: true });
+        }
+        self.make_room(out);
+    }
+
+    /// Has as many workers replaced as there are tasks that want a fresh one, but for those that will be fresh anyway.
+    fn make_room(&mut self, out: &mut Vec<Action>) {
+        let coming = |worker: Option<&Worker>| {
+            worker.is_none_or(|worker| worker.stage != Stage::Ready || worker.allowance == 0 || worker.spent)
+        };
+        let coming = self.seats.iter().filter(|seat| coming(seat.worker.as_ref())).count();
+        for _ in coming..self.retries.alone.len().min(self.seats.len()) {
+            let workers = self.seats.iter_mut().filter_map(|seat| seat.worker.as_mut());
+            let usable = workers.filter(|worker| worker.stage == Stage::Ready && !worker.spent && !worker.alone);
+            let Some(worker) = usable.min_by_key(|worker| worker.ahead()) else { return };
+            worker.spent = true;
+            super::stops::recall(worker, out);
+        }
+    }
+}

@@ -1,0 +1,508 @@
+//! The reference: what is known of every task and worker, without any cleverness, and which actions fit that.
+
+use std::collections::VecDeque;
+
+use super::limits::Stop;
+use super::world::TaskId;
+use crate::supervisor::event::{ChunkId, Ending, Failure, JobId, JobTerms, Span, Time, WorkerId};
+use crate::supervisor::state::Settings;
+use crate::wire::claim::{Claim, POSITIONS};
+
+/// Where a task is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Place {
+    #[default]
+    Waiting,
+    With(WorkerId),
+    Completed,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Task {
+    pub(super) place: Place,
+    /// A worker has begun it.
+    pub(super) claimed: bool,
+    /// It has a result.
+    pub(super) published: bool,
+    /// How its result says that it failed.
+    pub(super) failure: Option<Failure>,
+    /// How many attempts have failed.
+    pub(super) failed: u32,
+    /// It has killed a worker.
+    pub(super) alone: bool,
+    /// When the next attempt may come at the earliest, and the wait be over at the latest.
+    pub(super) due: [Time; 2],
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Job {
+    pub(super) terms: JobTerms,
+    pub(super) feeding: bool,
+    pub(super) cancelled: bool,
+    /// What runs shall end.
+    pub(super) stopped: bool,
+}
+
+/// A worker that was asked for and is not buried.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) id: WorkerId,
+    pub(super) ready: bool,
+    started: Time,
+    /// When it was told to leave.
+    pub(super) leaving: Option<Time>,
+    pub(super) doomed: bool,
+    /// What it was sent and has neither ended nor been taken back, in order.
+    pub(super) inflight: VecDeque<TaskId>,
+    /// How many tasks it was given in its life, without those taken back.
+    pub(super) given: u32,
+    /// When the first task in flight began, as far as the supervisor can know.
+    pub(super) began: Time,
+    pub(super) stop: Option<Stop>,
+}
+
+impl Known {
+    /// Whether it may be sent tasks.
+    pub(super) fn is_usable(&self) -> bool {
+        self.ready && self.leaving.is_none() && !self.doomed
+    }
+}
+
+/// What the supervisor is reading or judging, while it completes the tasks that follow from that.
+#[derive(Debug, Default)]
+pub(super) enum Context {
+    #[default]
+    Nothing,
+    Results(WorkerId, VecDeque<TaskId>),
+    /// A death, and how many tasks were lost by it.
+    Death(WorkerId, u32),
+}
+
+/// Whether there is a guardian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guardian {
+    /// One of its workers has got ready, or none.
+    Serves {
+        proven: bool,
+    },
+    Starting,
+    Gone,
+}
+
+/// The reference.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) settings: Settings,
+    pub(super) chunks: Vec<(JobId, Vec<Task>)>,
+    /// When the tasks of each chunk have waited for too long.
+    pub(super) expiries: Vec<Option<Time>>,
+    pub(super) jobs: Vec<Job>,
+    pub(super) workers: Vec<Known>,
+    generations: Vec<u32>,
+    /// Whose starts have failed.
+    refused: Vec<WorkerId>,
+    pub(super) now: Time,
+    pub(super) waiting: u64,
+    /// How many of them wait to be tried again.
+    pub(super) resting: u64,
+    /// How many workers may still be replaced for tasks that are to run alone.
+    pub(super) fresh_wanted: u32,
+    /// The stop of the worker whose death is judged.
+    pub(super) dying: Option<(WorkerId, Stop)>,
+    pub(super) uncompleted: u64,
+    /// Starts that failed since one succeeded.
+    failures: u32,
+    pub(super) closed: bool,
+    pub(super) terminated: bool,
+    pub(super) guardian_lost: bool,
+    pub(super) guardian: Guardian,
+    /// It was due to break when its tasks began to end for that.
+    breaking: bool,
+    broken: bool,
+    pub(super) finished: bool,
+    pub(super) context: Context,
+    /// The first thing that was wrong.
+    pub(super) violation: Option<String>,
+}
+
+impl Model {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            generations: vec![0; settings.workers as usize],
+            refused: Vec::new(),
+            settings,
+            chunks: Vec::new(),
+            expiries: Vec::new(),
+            jobs: Vec::new(),
+            workers: Vec::new(),
+            now: Time::ZERO,
+            waiting: 0,
+            resting: 0,
+            fresh_wanted: 0,
+            dying: None,
+            uncompleted: 0,
+            failures: 0,
+            closed: false,
+            terminated: false,
+            guardian_lost: false,
+            guardian: Guardian::Serves { proven: false },
+            breaking: false,
+            broken: false,
+            finished: false,
+            context: Context::Nothing,
+            violation: None,
+        }
+    }
+
+    pub(super) fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds && self.violation.is_none() {
+            self.violation = Some(what());
+        }
+    }
+
+    /// Whether the pool was ended, by whatever.
+    fn given_up(&self) -> bool {
+        self.terminated || self.guardian_lost || self.broken
+    }
+
+    /// Whether a closed pool has nothing left to do.
+    pub(super) fn over(&self) -> bool {
+        self.closed && self.uncompleted == 0 && !self.jobs.iter().any(|job| job.feeding)
+    }
+
+    pub(super) fn job_of(&self, id: TaskId) -> Job {
+        self.jobs[self.chunks[id.0.0 as usize].0.0 as usize]
+    }
+
+    pub(super) fn task(&mut self, id: TaskId) -> &mut Task {
+        &mut self.chunks[id.0.0 as usize].1[id.1 as usize]
+    }
+
+    pub(super) fn worker(&mut self, id: WorkerId) -> Option<&mut Known> {
+        self.workers.iter_mut().find(|worker| worker.id == id)
+    }
+
+    // What happens in the world.
+
+    pub(super) fn job_appears(&mut self, terms: JobTerms, feeding: bool) -> JobId {
+        self.jobs.push(Job { terms, feeding, cancelled: false, stopped: false });
+        JobId(self.jobs.len() as u32 - 1)
+    }
+
+    pub(super) fn submit(&mut self, job: JobId, count: u32) -> Span {
+        let chunk = ChunkId(self.chunks.len() as u64);
+        self.chunks.push((job, vec![Task::default(); count as usize]));
+        let limit = self.jobs[job.0 as usize].terms.queue_timeout;
+        self.expiries.push(limit.and_then(|limit| self.now.checked_add(limit)));
+        self.waiting += u64::from(count);
+        self.uncompleted += u64::from(count);
+        Span { chunk, job, first: 0, count }
+    }
+
+    pub(super) fn cancel(&mut self, job: JobId) {
+        self.jobs[job.0 as usize].cancelled = true;
+    }
+
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    pub(super) fn terminate(&mut self) {
+        self.terminated = true;
+    }
+
+    pub(super) fn lose_guardian(&mut self) {
+        self.guardian_lost = true;
+    }
+
+    /// All workers will die of it; none of them is a start that failed.
+    pub(super) fn guardian_died(&mut self) {
+        let proven = self.guardian == Guardian::Serves { proven: true };
+        self.failures = if proven { 0 } else { self.failures + 1 };
+        self.guardian = Guardian::Gone;
+        for worker in &mut self.workers {
+            worker.doomed = true;
+        }
+    }
+
+    pub(super) fn guardian_ready(&mut self) {
+        self.guardian = Guardian::Serves { proven: false };
+    }
+
+    /// A worker has begun a task.
+    pub(super) fn claimed(&mut self, worker: WorkerId, id: TaskId) {
+        let task = *self.task(id);
+        self.require(!task.claimed, || format!("{id:?} runs twice, now in {worker:?}"));
+        self.require(task.place == Place::With(worker), || format!("{worker:?} runs {id:?}, which is {task:?}"));
+        self.task(id).claimed = true;
+    }
+
+    pub(super) fn published(&mut self, id: TaskId, failure: Option<Failure>) {
+        self.task(id).published = true;
+        self.task(id).failure = failure;
+    }
+
+    // What the supervisor is told.
+
+    pub(super) fn ready(&mut self, id: WorkerId) {
+        if let Some(worker) = self.worker(id)
+            && !worker.doomed
+        {
+            worker.ready = true;
+            self.failures = 0;
+            self.guardian = Guardian::Serves { proven: true };
+        }
+    }
+
+    pub(super) fn start_failed(&mut self, id: WorkerId) {
+        self.failures += 1;
+        self.refused.push(id);
+        self.workers.retain(|worker| worker.id != id);
+    }
+
+    /// It counts as a failure only where nobody else is left to do the work, and no `others` are about to be started.
+    pub(super) fn start_postponed(&mut self, id: WorkerId, others: bool) {
+        let hopeful = |worker: &Known| worker.id != id && worker.leaving.is_none() && !worker.doomed;
+        if others || self.workers.iter().any(hopeful) {
+            self.workers.retain(|worker| worker.id != id);
+        } else {
+            self.start_failed(id);
+        }
+    }
+
+    /// A death is judged; everything that the worker had and did not begin waits again.
+    pub(super) fn exited(&mut self, id: WorkerId) {
+        let Some(place) = self.workers.iter().position(|worker| worker.id == id) else { return };
+        let worker = self.workers.swap_remove(place);
+        self.failures += u32::from(!worker.ready && !worker.doomed);
+        self.context = Context::Death(id, 0);
+        self.dying = worker.stop.map(|stop| (id, stop));
+        let unbegun: Vec<TaskId> = worker.inflight.into_iter().filter(|task| !self.task(*task).claimed).collect();
+        self.wait_again(&unbegun);
+    }
+
+    fn wait_again(&mut self, tasks: &[TaskId]) {
+        for id in tasks {
+            self.task(*id).place = Place::Waiting;
+            let task = *self.task(*id);
+            self.resting += u64::from(task.failed > 0);
+            self.fresh_wanted += u32::from(task.alone);
+        }
+        self.waiting += tasks.len() as u64;
+    }
+
+    // What the supervisor does.
+
+    pub(super) fn start_guardian(&mut self) {
+        let missing = self.guardian == Guardian::Gone && !self.over() && !self.given_up();
+        let state = self.guardian;
+        self.require(missing, || format!("a guardian is started while one is {state:?}, or none is needed"));
+        self.guardian = Guardian::Starting;
+    }
+
+    pub(super) fn start(&mut self, id: WorkerId, now: Time) {
+        let taken = self.workers.iter().any(|worker| worker.id.slot == id.slot);
+        self.require(!taken, || format!("{id:?} is started beside another"));
+        let served = matches!(self.guardian, Guardian::Serves { .. });
+        self.require(served, || format!("{id:?} is started, and nobody is there to do it"));
+        let last = std::mem::replace(&mut self.generations[id.slot as usize], id.generation);
+        self.require(id.generation > last, || format!("{id:?} is not younger than the last one"));
+        self.workers.push(Known {
+            id,
+            ready: false,
+            started: now,
+            leaving: None,
+            doomed: false,
+            inflight: VecDeque::new(),
+            given: 0,
+            began: now,
+            stop: None,
+        });
+    }
+
+    /// `claim` is the word before it is raised.
+    pub(super) fn send(&mut self, id: WorkerId, span: Span, place: (u16, u32), claim: Claim) {
+        let at_end = place == (claim.epoch, claim.limit) && claim.limit + span.count < POSITIONS;
+        self.require(at_end, || format!("{id:?} is sent {span:?} at {place:?}, its word is {claim:?}"));
+        let job = self.jobs[span.job.0 as usize];
+        let most = job.terms.chunksize.unwrap_or(8192);
+        self.require(span.count > 0 && span.count <= most, || format!("{span:?} exceeds a chunk size of {most}"));
+        self.require(!job.cancelled, || format!("{span:?} is sent after its job was cancelled"));
+        for task in (span.first..span.first + span.count).map(|first| (span.chunk, first)) {
+            let known = *self.task(task);
+            self.require(known.place == Place::Waiting, || format!("{id:?} is sent {task:?}, which is {known:?}"));
+            self.check_retry(id, task);
+            self.resting = self.resting.saturating_sub(u64::from(known.failed > 0));
+            self.task(task).place = Place::With(id);
+        }
+        self.waiting = self.waiting.saturating_sub(span.count.into());
+        let (most, now) = (self.settings.max_tasks.unwrap_or(u32::MAX), self.now);
+        let Some(worker) = self.worker(id) else { return self.require(false, || format!("{id:?} is not known")) };
+        let asked = worker.stop.is_some_and(|stop| !stop.over);
+        if worker.inflight.is_empty() {
+            worker.began = now;
+        }
+        worker.inflight.extend((span.first..span.first + span.count).map(|first| (span.chunk, first)));
+        worker.given += span.count;
+        let (given, fit) = (worker.given, worker.ready && worker.leaving.is_none() && !worker.doomed);
+        self.require(fit, || format!("{id:?} is sent {span:?}, but it is not ready or leaves"));
+        self.require(!asked, || format!("{id:?} is sent {span:?} behind a task that is to end"));
+        self.require(given <= most, || format!("{id:?} is given {given} tasks in its life, of {most}"));
+    }
+
+    /// A worker was told to stop at its first unclaimed task.
+    pub(super) fn take_back(&mut self, id: WorkerId) {
+        let Some(worker) = self.worker(id) else { return self.require(false, || format!("{id:?} is not known")) };
+        let inflight = std::mem::take(&mut worker.inflight);
+        let (begun, unbegun): (Vec<_>, Vec<_>) = inflight.into_iter().partition(|task| self.task(*task).claimed);
+        if let Some(worker) = self.worker(id) {
+            worker.inflight = begun.into();
+            worker.given -= unbegun.len() as u32;
+        }
+        self.wait_again(&unbegun);
+    }
+
+    pub(super) fn begin_epoch(&mut self, id: WorkerId, epoch: u16, claim: Claim) {
+        let rests = self.worker(id).is_some_and(|worker| worker.inflight.is_empty());
+        self.require(rests, || format!("{id:?} begins an epoch while it has tasks"));
+        self.require(claim.next == claim.limit || claim.limit == 0, || {
+            format!("{id:?} begins an epoch while {claim:?} can be claimed")
+        });
+        self.require(epoch == claim.epoch.wrapping_add(1), || format!("{id:?} begins {epoch} after {claim:?}"));
+    }
+
+    pub(super) fn retire(&mut self, id: WorkerId, now: Time) {
+        let over = self.over();
+        let most = self.settings.max_tasks.unwrap_or(u32::MAX);
+        let least = most.saturating_sub(self.settings.jitter).max(1);
+        let Some(worker) = self.worker(id) else { return self.require(false, || format!("{id:?} is not known")) };
+        let (used_up, rests) = ((least..=most).contains(&worker.given), worker.inflight.is_empty());
+        let (given, again) = (worker.given, worker.leaving.replace(now).is_some());
+        let replaced = !used_up && !over && self.fresh_wanted > 0;
+        self.fresh_wanted -= u32::from(replaced);
+        self.require(used_up || over || replaced, || format!("{id:?} retires after {given} tasks of {least}..={most}"));
+        self.require(rests && !again, || format!("{id:?} is told to leave twice, or with tasks"));
+    }
+
+    pub(super) fn kill(&mut self, id: WorkerId, now: Time) {
+        // Its killing was decided before its start was known to have failed.
+        if self.refused.contains(&id) || self.kills_for_stop(id) {
+            return;
+        }
+        let (over, limit) = (self.over(), self.settings.start_timeout);
+        let Some(worker) = self.worker(id) else { return self.require(false, || format!("{id:?} is not known")) };
+        let stuck = !worker.ready && now >= worker.started + limit;
+        let late = worker.leaving.is_some_and(|since| now >= since + Time::from_secs(1));
+        let unready = !worker.ready && over;
+        // One that takes too long to start stays a start: its death counts as a failure.
+        let again = if stuck && !over { false } else { std::mem::replace(&mut worker.doomed, true) };
+        self.require((late || unready || stuck) && !again, || format!("{id:?} is killed without need"));
+    }
+
+    pub(super) fn complete(&mut self, span: Span, worker: Option<WorkerId>, ending: Ending) {
+        self.breaking |= ending == Ending::Broken && self.should_break();
+        let job = self.chunks[span.chunk.0 as usize].0;
+        self.require(job == span.job && span.count > 0, || format!("{span:?} is of {job:?}"));
+        for id in (span.first..span.first + span.count).map(|first| (span.chunk, first)) {
+            self.complete_one(id, job, worker, ending);
+        }
+    }
+
+    fn complete_one(&mut self, id: TaskId, job: JobId, worker: Option<WorkerId>, ending: Ending) {
+        let task = *self.task(id);
+        self.require(task.place != Place::Completed, || format!("{id:?} is completed twice, now {ending:?}"));
+        if task.place == Place::Completed {
+            return;
+        }
+        let again = self.may_retry(id, ending);
+        self.require(!again, || format!("{id:?} ends as {ending:?} with attempts left: {task:?}"));
+        let fits = self.fits(id, job, worker, ending);
+        let context = &self.context;
+        let text = (!fits).then(|| format!("{id:?} ends as {ending:?} of {worker:?}: {task:?}, {context:?}"));
+        self.require(fits, || text.unwrap_or_default());
+        self.leave(id);
+        self.task(id).place = Place::Completed;
+        self.uncompleted -= 1;
+    }
+
+    /// A task is not any more where it was.
+    pub(super) fn leave(&mut self, id: TaskId) {
+        let task = *self.task(id);
+        self.waiting -= u64::from(task.place == Place::Waiting);
+        self.resting -= u64::from(task.place == Place::Waiting && task.failed > 0);
+        if let Place::With(holder) = task.place
+            && let Some(holder) = self.worker(holder)
+        {
+            let place = holder.inflight.iter().position(|held| *held == id);
+            place.and_then(|place| holder.inflight.remove(place));
+            // A signal may still hit it, so it does no more.
+            holder.doomed |= holder.stop.is_some_and(|stop| stop.ends_its_worker(id));
+        }
+    }
+
+    /// Whether an attempt can have ended like this.
+    pub(super) fn fits(&mut self, id: TaskId, job: JobId, worker: Option<WorkerId>, ending: Ending) -> bool {
+        let task = *self.task(id);
+        match ending {
+            Ending::Delivered => self.has_result(id, worker) && !self.is_stopped(id, worker, None),
+            Ending::Late(cause) => self.has_result(id, worker) && self.is_stopped(id, worker, Some(cause)),
+            Ending::Lost => {
+                let innocent = self.is_stopped(id, worker, None);
+                task.claimed && !task.published && self.counts_as_lost(worker) && !innocent
+            }
+            Ending::Stopped(cause) => {
+                let stopped = self.is_stopped(id, worker, Some(cause));
+                task.claimed && !task.published && self.counts_as_lost(worker) && stopped
+            }
+            Ending::Expired => self.may_expire(id),
+            Ending::Cancelled => {
+                (self.jobs[job.0 as usize].cancelled && !task.claimed) || self.terminated || self.finished
+            }
+            Ending::Broken => self.guardian_lost || self.breaking || self.broken,
+        }
+    }
+
+    /// Whether the next result that was read is this task's.
+    fn has_result(&mut self, id: TaskId, by: Option<WorkerId>) -> bool {
+        match &mut self.context {
+            Context::Results(worker, results) => by == Some(*worker) && results.pop_front() == Some(id),
+            Context::Nothing | Context::Death(..) => false,
+        }
+    }
+
+    /// Whether this is the one task that the death being judged may cost.
+    fn counts_as_lost(&mut self, by: Option<WorkerId>) -> bool {
+        match &mut self.context {
+            Context::Death(worker, lost) => {
+                *lost += 1;
+                by == Some(*worker) && *lost == 1
+            }
+            Context::Nothing | Context::Results(..) => false,
+        }
+    }
+
+    pub(super) fn ready_workers(&self) -> usize {
+        self.workers.iter().filter(|worker| worker.is_usable()).count()
+    }
+
+    /// Whether three starts have failed, and a pool that needs workers has none, nor one that may get ready.
+    pub(super) fn should_break(&self) -> bool {
+        let hopeful = |worker: &Known| worker.leaving.is_none() && !worker.doomed;
+        let hope = self.guardian == Guardian::Starting || self.workers.iter().any(hopeful);
+        self.failures >= 3 && !self.over() && !hope
+    }
+
+    pub(super) fn break_down(&mut self) {
+        let due = !self.broken && (self.guardian_lost || self.breaking || self.should_break());
+        self.require(due, || "the pool breaks twice, or without a reason".to_owned());
+        self.broken = true;
+    }
+
+    pub(super) fn finish(&mut self) {
+        let (uncompleted, workers) = (self.uncompleted, self.workers.len());
+        let done = uncompleted == 0 && (self.given_up() || (self.over() && workers == 0));
+        self.require(done, || format!("the pool finishes with {uncompleted} tasks and {workers} workers"));
+        self.require(!self.finished, || "the pool finishes twice".to_owned());
+        self.finished = true;
+    }
+}

@@ -1,0 +1,122 @@
+//! Values to bytes and back: bincode 2 through serde, with integers of fixed width.
+//!
+//! This file is the whole seam: bincode is no longer maintained (`docs/decisions.md`), and another codec would replace
+//! these two functions.
+
+use std::fmt;
+
+use bincode::config::{Config, Configuration, Fixint, Limit, LittleEndian, NoLimit};
+use bincode::enc::write::Writer;
+use bincode::error::{DecodeError, EncodeError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::frame::MOST_BYTES;
+
+/// Fixed width costs bytes for small numbers and saves time for all.
+const PLAIN: Configuration<LittleEndian, Fixint, NoLimit> = bincode::config::standard().with_fixed_int_encoding();
+
+/// As `PLAIN`, with a limit on what a length in the bytes may claim: without it, a corrupt one would have memory allocated
+/// that does not exist, which ends the process. Checking costs 10 ns a number.
+const LIMITED: Configuration<LittleEndian, Fixint, Limit<MOST_BYTES>> = PLAIN.with_limit::<MOST_BYTES>();
+
+/// Why a value could not be turned into bytes or back.
+#[derive(Debug)]
+pub struct CodecError(String);
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CodecError {}
+
+impl From<EncodeError> for CodecError {
+    fn from(error: EncodeError) -> Self {
+        Self(match error {
+            EncodeError::OtherString(text) => text,
+            EncodeError::Other(text) => text.to_owned(),
+            other => other.to_string(),
+        })
+    }
+}
+
+impl From<DecodeError> for CodecError {
+    fn from(error: DecodeError) -> Self {
+        Self(match error {
+            DecodeError::OtherString(text) => text,
+            DecodeError::Other(text) => text.to_owned(),
+            DecodeError::UnexpectedEnd { additional } => format!("{additional} more byte(s) were expected"),
+            other => other.to_string(),
+        })
+    }
+}
+
+struct Out<'a>(&'a mut Vec<u8>);
+
+impl Writer for Out<'_> {
+    // Called with arrays of known size: inlined, a number is one store instead of a call of memmove.
+    #[inline(always)]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Appends the bytes of `value` to `out`; after an error, `out` may hold a part of them.
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    Ok(bincode::serde::encode_into_writer(value, Out(out), PLAIN)?)
+}
+
+/// Reads a value back that another process sent; bytes that are left over are an error, as they mean that the types
+/// differ.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    decode_by(bytes, LIMITED)
+}
+
+/// Reads arguments back in a worker. They come from its own supervisor, and the worst that corrupt ones could do is to
+/// end the worker, so they are not checked against a limit.
+#[inline]
+pub(crate) fn decode_arguments<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    decode_by(bytes, PLAIN)
+}
+
+#[inline]
+fn decode_by<T: DeserializeOwned>(bytes: &[u8], config: impl Config) -> Result<T, CodecError> {
+    let (value, used) = bincode::serde::decode_from_slice(bytes, config)?;
+    match bytes.len() - used {
+        0 => Ok(value),
+        left => Err(CodecError(format!("{left} byte(s) were left over"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_survive_and_leftovers_do_not() {
+        let value = (7_i64, "seven".to_owned(), vec![Some(1.5), None], Err::<u8, String>("no".to_owned()));
+        let mut bytes = Vec::new();
+        encode(&value, &mut bytes).expect("encodes");
+        assert_eq!(decode::<(i64, String, Vec<Option<f64>>, Result<u8, String>)>(&bytes).expect("decodes"), value);
+        bytes.push(0);
+        let error = decode::<(i64, String, Vec<Option<f64>>, Result<u8, String>)>(&bytes).expect_err("one too many");
+        assert_eq!(error.to_string(), "1 byte(s) were left over");
+    }
+
+    #[test]
+    fn a_lying_length_is_an_error_and_no_allocation() {
+        let bytes = u64::MAX.to_le_bytes();
+        assert!(decode::<Vec<u64>>(&bytes).is_err());
+        assert!(decode::<String>(&bytes).is_err());
+    }
+
+    #[test]
+    fn the_bytes_of_version_1_are_fixed() {
+        let mut bytes = Vec::new();
+        encode(&(1_u32, -2_i16, "ab", Some(true), [3_u8; 2]), &mut bytes).expect("encodes");
+        assert_eq!(bytes, [1, 0, 0, 0, 254, 255, 2, 0, 0, 0, 0, 0, 0, 0, b'a', b'b', 1, 1, 3, 3]);
+    }
+}

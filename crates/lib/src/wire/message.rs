@@ -1,0 +1,86 @@
+//! The contents of frames: how a worker gets ready, what a job calls, and how a task ended.
+
+use ganger_os::image::EntryPoint;
+use serde::{Deserialize, Serialize};
+
+/// A function to call, with arguments that are the same for every call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Call {
+    /// The shim's offset in the executable.
+    pub(crate) entry: u64,
+    pub(crate) bound: Vec<u8>,
+}
+
+impl Call {
+    pub(crate) fn new(entry: EntryPoint, bound: Vec<u8>) -> Self {
+        Self { entry: entry.to_wire(), bound }
+    }
+}
+
+/// How a worker gets ready.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    /// Under `spawn`, where no guardian has run it.
+    pub(crate) preload: Option<Call>,
+    pub(crate) initializer: Option<Call>,
+    /// What the pool's random numbers are derived from.
+    pub(crate) seed: u64,
+    /// It shall say how much memory it holds when it is ready.
+    pub(crate) tell_memory: bool,
+}
+
+/// What a job calls.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Definition {
+    pub(crate) call: Call,
+    /// The how-many-th call of the pool it is: part of what random numbers are derived from.
+    pub(crate) number: u64,
+}
+
+/// How the call of a task's function ended, as one byte beside the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Status {
+    /// The bytes are the value.
+    Value = 0,
+    /// The task returned `Err`; the bytes are a [`Failure`], as for all that follow.
+    Failed = 1,
+    Panicked = 2,
+    NotDeserializable = 3,
+    NotSerializable = 4,
+    TooLarge = 5,
+}
+
+impl Status {
+    pub(crate) const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::Value),
+            1 => Some(Self::Failed),
+            2 => Some(Self::Panicked),
+            3 => Some(Self::NotDeserializable),
+            4 => Some(Self::NotSerializable),
+            5 => Some(Self::TooLarge),
+            _ => None,
+        }
+    }
+}
+
+/// What a task that did not return a value leaves: plain data, so that no type of the user's can make it unreadable.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) location: Option<String>,
+    pub(crate) backtrace: Option<String>,
+    /// The worker's largest resident size so far, in bytes.
+    pub(crate) peak_memory: u64,
+}
+
+/// A byte and a position in one number: of a result its status, of a frame of tasks how many attempts have failed.
+pub(crate) fn tag(byte: u8, position: u32) -> u32 {
+    (u32::from(byte) << 24) | position
+}
+
+/// The parts of a tag.
+pub(crate) fn untag(tag: u32) -> (u8, u32) {
+    ((tag >> 24) as u8, tag & 0x00ff_ffff)
+}

@@ -1,0 +1,11 @@
+//! What travels between supervisor and worker.
+//!
+//! * [`codec`]: values to bytes and back.
+//! * [`frame`]: bytes to the frames of a link.
+//! * [`claim`]: the word in shared memory by which a task is claimed.
+//! * [`message`]: the contents of the frames that are not task arguments.
+
+pub(crate) mod claim;
+pub(crate) mod codec;
+pub(crate) mod frame;
+pub(crate) mod message;

@@ -1,0 +1,148 @@
+//! What a task can ask about itself: its random numbers, and the state of its worker.
+
+use std::any::{Any, TypeId, type_name};
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::rng::TaskRng;
+
+/// What the random numbers of the running task are derived from. A worker runs one task at a time, so these belong to
+/// the process: threads that the task starts see them too.
+static SEED: AtomicU64 = AtomicU64::new(0);
+static CALL: AtomicU64 = AtomicU64::new(0);
+static INDEX: AtomicU64 = AtomicU64::new(0);
+/// How many attempts of it have failed.
+static FAILED: AtomicU32 = AtomicU32::new(0);
+/// How many generators the task has asked for.
+static STREAM: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn set_seed(seed: u64) {
+    SEED.store(seed, Ordering::Relaxed);
+}
+
+/// Says which task runs from now on.
+pub(crate) fn enter(call: u64, index: u64, failed: u32) {
+    FAILED.store(failed, Ordering::Relaxed);
+    CALL.store(call, Ordering::Relaxed);
+    INDEX.store(index, Ordering::Relaxed);
+    STREAM.store(0, Ordering::Relaxed);
+}
+
+/// Runs one task of a serial run where [`task_rng`] finds the run's seed and the task's index: as the first call of a pool
+/// with that seed would.
+pub fn with_task<R>(seed: u64, index: u64, task: impl FnOnce() -> R) -> R {
+    set_seed(seed);
+    enter(0, index, 0);
+    task()
+}
+
+/// The how-many-th attempt of the running task this is, counted from 1; with [`Retry`](crate::Retry) there may be several
+/// (up to 256 are told apart). Its random numbers are the same in every attempt.
+#[must_use]
+pub fn attempt() -> u32 {
+    FAILED.load(Ordering::Relaxed) + 1
+}
+
+/// Where the supervisor says that the running task shall end, and where it is said that tasks look there. Behind a lock,
+/// as a worker that makes a pool by `fork` leaves its own to its children.
+static FLAGS: Mutex<Option<[&'static AtomicU32; 2]>> = Mutex::new(None);
+
+pub(crate) fn set_flags(stop: &'static AtomicU32, listens: &'static AtomicU32) {
+    *FLAGS.lock().unwrap_or_else(PoisonError::into_inner) = Some([stop, listens]);
+}
+
+/// Whether the running task shall end: its [time](crate::Builder::timeout) is over, or it was
+/// [cancelled](crate::AsyncResult::cancel). A long task that looks from time to time can clean up and return; if it does
+/// not, its worker is sent SIGTERM after half of the [grace](crate::Builder::grace), and killed at its end.
+///
+/// Outside of a worker it is `false`.
+///
+/// ```
+/// use std::time::Duration;
+/// fn count(most: u64) -> Result<u64, String> {
+///     for number in 0..most {
+///         if ganger::cancel_requested() { return Err(format!("stopped at {number}")) }
+///         std::thread::sleep(Duration::from_millis(1));
+///     }
+///     Ok(most)
+/// }
+/// let pool = ganger::Pool::builder().workers(1).timeout(Duration::from_millis(30)).build()?;
+/// let counted: Result<u64, _> = pool.apply(count, (1_000_000,));
+/// let error = counted.unwrap_err();
+/// assert_eq!(error.kind(), ganger::TaskErrorKind::TimedOut);
+/// assert!(error.message().contains("ended when it was asked to: stopped at"), "{error}");
+/// # Ok::<(), ganger::Error>(())
+/// ```
+#[must_use]
+pub fn cancel_requested() -> bool {
+    let flags = *FLAGS.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some([stop, listens]) = flags else { return false };
+    listens.store(1, Ordering::Release);
+    stop.load(Ordering::Acquire) != 0
+}
+
+/// A generator of random numbers for the running task.
+///
+/// It is derived from the pool's [seed](crate::Builder::seed), the how-many-th call of the pool it is, and the task's
+/// index: so results with randomness depend neither on the worker, nor on the start method, nor on how tasks were
+/// batched. (Forked workers that share one state, and so all draw the same numbers, are a classic trap.) A second
+/// generator that the same task asks for is another one, and equally repeatable.
+///
+/// Outside of a task it is derived from seed 0, call 0, index 0.
+///
+/// ```
+/// fn throw(_: u32) -> u64 { ganger::task_rng().below(6) + 1 }
+/// let roll = |workers| -> Result<Vec<u64>, Box<dyn std::error::Error>> {
+///     Ok(ganger::Pool::builder().workers(workers).seed(7).build()?.map(throw, 0..100)?)
+/// };
+/// assert_eq!(roll(1)?, roll(2)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn task_rng() -> TaskRng {
+    let stream = STREAM.fetch_add(1, Ordering::Relaxed);
+    let [seed, call, index] = [&SEED, &CALL, &INDEX].map(|number| number.load(Ordering::Relaxed));
+    TaskRng::derived([seed, call, index, stream])
+}
+
+thread_local! {
+    /// What the initializer returned. Tasks run on the thread that ran it.
+    static STATE: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
+}
+
+/// Keeps what the initializer returned.
+pub(crate) fn set_state<S: 'static>(state: S) {
+    if TypeId::of::<S>() != TypeId::of::<()>() {
+        STATE.set(Some(Box::new(state)));
+    }
+}
+
+/// Gives the task access to the state of its worker: what the pool's [initializer](crate::Builder::initializer) returned
+/// in this process.
+///
+/// # Panics
+/// When the pool has no initializer, when that returned another type, or when it is called within itself. In a task
+/// that is the outcome `Panicked`, with this reason.
+///
+/// ```
+/// fn connect(name: String) -> Vec<String> { vec![name] }
+/// fn log(line: u32) -> usize {
+///     ganger::with_worker_state(|lines: &mut Vec<String>| { lines.push(line.to_string()); lines.len() })
+/// }
+/// let pool = ganger::Pool::builder().workers(1).initializer(connect, ("log".to_owned(),)).build()?;
+/// assert_eq!(pool.map(log, 0..3)?, [2, 3, 4]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn with_worker_state<S: 'static, R>(action: impl FnOnce(&mut S) -> R) -> R {
+    STATE.with_borrow_mut(|state| match state {
+        None => panic!("this worker has no state: give its pool an initializer that returns a {}", type_name::<S>()),
+        Some(state) => match state.downcast_mut::<S>() {
+            Some(state) => action(state),
+            None => panic!(
+                "the state of this worker is not a {}: that is not what the initializer returned",
+                type_name::<S>()
+            ),
+        },
+    })
+}

@@ -1,0 +1,21 @@
+//! The worker: what runs in the processes of a gang.
+//!
+//! * [`run`](mod@run): the loop that receives, claims, runs and publishes.
+//! * [`setup`]: getting ready: `preload`, initializer.
+//! * [`context`]: what a task can ask about itself: its random numbers, its worker's state.
+//! * [`panics`]: panics as data. [`stopwatch`]: how long tasks take.
+
+pub(crate) mod context;
+pub(crate) mod panics;
+mod run;
+mod setup;
+mod stopwatch;
+
+pub(crate) use panics::panic_text;
+pub(crate) use run::fail as run_fail;
+
+use ganger_os::{Hooks, TAKEOVER};
+
+/// What this library does in processes that the OS layer starts.
+#[linkme::distributed_slice(TAKEOVER)]
+pub(crate) static HOOKS: Hooks = Hooks { worker: run::work, preload: setup::preload };

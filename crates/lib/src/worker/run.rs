@@ -1,0 +1,309 @@
+//! The worker's loop: receive, claim, run, publish.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use ganger_os::Seat;
+use ganger_os::child::{flush_c_streams, leave, own_peak_memory};
+use ganger_os::fd::Fd;
+use ganger_os::image::{EntryPoint, Shim};
+use ganger_os::page::Page;
+use ganger_os::process::own_private_memory;
+use ganger_os::socket::{self, Received};
+use ganger_os::thread::ForkCheck;
+
+use tracing::span::EnteredSpan;
+
+use super::panics::caught;
+use super::stopwatch::Stopwatch;
+use super::{context, setup};
+use crate::wire::claim;
+use crate::wire::codec::{decode, encode};
+use crate::wire::frame::{HEADER, Header, Inbox, Kind, MOST_BYTES};
+use crate::wire::message::{Definition, Failure, Setup, Status, tag, untag};
+
+/// The exit code of a worker that could not get ready, or could not go on.
+const UNABLE: i32 = 1;
+
+/// Works until the supervisor says goodbye or is gone.
+pub(super) fn work(seat: Seat) -> ! {
+    let Ok(fork_check) = ForkCheck::new() else { leave(UNABLE) };
+    // For the life of the process, so that tasks can look at its flags from wherever they are.
+    let page: &'static Page = Box::leak(Box::new(seat.page));
+    context::set_flags(page.stop(), page.listens());
+    let mut worker = Worker {
+        name: (seat.slot, seat.generation),
+        link: seat.link,
+        page,
+        fork_check,
+        inbox: Inbox::default(),
+        jobs: HashMap::new(),
+        out: Vec::new(),
+        unannounced: false,
+        rung: false,
+        stopwatch: Stopwatch::default(),
+        span: None,
+        tasks: 0,
+    };
+    let code = worker.run();
+    tracing::debug!(tasks = worker.tasks, code, "leaving");
+    flush();
+    leave(code)
+}
+
+/// What a job calls.
+struct Job {
+    shim: Option<Shim>,
+    bound: Vec<u8>,
+    number: u64,
+}
+
+struct Worker {
+    /// Its place in the gang, and the how-many-th worker of that place it is.
+    name: (u32, u32),
+    link: Fd,
+    page: &'static Page,
+    fork_check: ForkCheck,
+    inbox: Inbox,
+    jobs: HashMap<u32, Rc<Job>>,
+    out: Vec<u8>,
+    /// Results are in the ring of which the supervisor may not know.
+    unannounced: bool,
+    /// A ring that is half full was announced as such.
+    rung: bool,
+    stopwatch: Stopwatch,
+    /// What all events of a worker that is ready are within.
+    span: Option<EnteredSpan>,
+    /// How many it has run.
+    tasks: u64,
+}
+
+/// Why the loop ends.
+enum End {
+    /// The supervisor said goodbye, or is gone.
+    Done,
+    /// Something that must not happen.
+    Unable,
+}
+
+impl Worker {
+    fn run(&mut self) -> i32 {
+        match self.serve() {
+            Ok(never) => match never {},
+            Err(End::Done) => 0,
+            Err(End::Unable) => UNABLE,
+        }
+    }
+
+    fn serve(&mut self) -> Result<std::convert::Infallible, End> {
+        loop {
+            let header = self.header()?;
+            match header.kind {
+                Kind::Setup => self.get_ready(header)?,
+                Kind::Define => self.define(header)?,
+                Kind::Forget => drop(self.jobs.remove(&header.job)),
+                Kind::Tasks => self.run_tasks(header)?,
+                Kind::Goodbye => return Err(End::Done),
+                Kind::Ready | Kind::Unready | Kind::Bell | Kind::Result => return Err(End::Unable),
+            }
+        }
+    }
+
+    fn get_ready(&mut self, header: Header) -> Result<(), End> {
+        let body = self.take(header.length as usize)?;
+        let setup = decode::<Setup>(&body).map_err(|_| End::Unable)?;
+        match setup::get_ready(&setup) {
+            Ok(()) => {
+                // Before the initializer has run there is nobody who could listen, except under `fork`.
+                let (slot, generation) = self.name;
+                self.span = Some(tracing::info_span!("worker", slot, generation).entered());
+                tracing::debug!(pid = std::process::id(), "ready");
+                let index = if setup.tell_memory { own_private_memory() } else { 0 };
+                self.send(Header { index, ..Header::plain(Kind::Ready, 0) }, &[])
+            }
+            Err(text) => {
+                self.send(Header::plain(Kind::Unready, text.len()), text.as_bytes())?;
+                Err(End::Unable)
+            }
+        }
+    }
+
+    fn define(&mut self, header: Header) -> Result<(), End> {
+        let body = self.take(header.length as usize)?;
+        let Definition { call, number } = decode(&body).map_err(|_| End::Unable)?;
+        let shim = EntryPoint::from_wire(call.entry).resolve();
+        self.jobs.insert(header.job, Rc::new(Job { shim, bound: call.bound, number }));
+        Ok(())
+    }
+
+    fn run_tasks(&mut self, header: Header) -> Result<(), End> {
+        let job = self.jobs.get(&header.job).cloned().ok_or(End::Unable)?;
+        let mut left = header.length as usize;
+        let ((failed, mut position), mut index) = (untag(header.position), header.index);
+        while left > 0 {
+            let length = self.length()?;
+            self.wait_for(length)?;
+            if claim::claim(self.page.claim(), header.epoch, position) {
+                self.run_task(&job, position, (index, failed), length)?;
+            }
+            // Taken, claimed or not: what was taken back runs elsewhere.
+            self.inbox.take(length);
+            left = left.saturating_sub(4 + length);
+            position += 1;
+            index += 1;
+        }
+        Ok(())
+    }
+
+    /// Runs the task whose arguments are the next `length` bytes of the inbox.
+    fn run_task(&mut self, job: &Job, position: u32, task: (u64, u8), length: usize) -> Result<(), End> {
+        let arguments = self.inbox.unread().get(..length).unwrap_or_default();
+        let (index, failed) = task;
+        context::enter(job.number, index, failed.into());
+        self.tasks += 1;
+        // Not enabled, it is one comparison.
+        tracing::trace!(index, "task");
+        self.out.clear();
+        let out = &mut self.out;
+        let called = match job.shim {
+            Some(shim) => caught(|| shim(&job.bound, arguments, out)),
+            None => Ok(fail(out, Status::NotDeserializable, "calls a function that is not in this executable")),
+        };
+        let status = called.unwrap_or_else(|failure| {
+            self.out.clear();
+            put_failure(&mut self.out, failure, Status::Panicked)
+        });
+        if !self.fork_check.same_process() {
+            // The task forked, and this is the child: its parent will answer.
+            leave(0);
+        }
+        self.publish(position, status)
+    }
+
+    /// Makes a result known before the next task is claimed: from here on the task has run, whatever happens.
+    fn publish(&mut self, position: u32, status: u8) -> Result<(), End> {
+        let nanos = self.stopwatch.lap();
+        let mut status = status;
+        if self.out.len() > MOST_BYTES {
+            let text = format!("has a result of {} bytes; the limit is {MOST_BYTES}", self.out.len());
+            self.out = Vec::new();
+            status = fail(&mut self.out, Status::TooLarge, &text);
+        }
+        if self.page.push(tag(status, position), nanos, &self.out) {
+            self.announce()?;
+        } else {
+            // Too large for the ring, or the supervisor is slow: the socket makes this worker wait for it.
+            let header =
+                Header { position, job: status.into(), index: nanos, ..Header::plain(Kind::Result, self.out.len()) };
+            let out = std::mem::take(&mut self.out);
+            self.send(header, &out)?;
+            self.unannounced = false;
+            self.out = if out.len() > KEEP { Vec::new() } else { out };
+        }
+        Ok(())
+    }
+
+    /// Rings when the supervisor wants to know of every result, or when the ring fills up.
+    fn announce(&mut self) -> Result<(), End> {
+        self.unannounced = true;
+        let half_full = self.page.half_full();
+        let fills_up = half_full && !self.rung;
+        self.rung = half_full;
+        if fills_up || self.page.eager().load(Ordering::Relaxed) != 0 { self.ring() } else { Ok(()) }
+    }
+
+    fn ring(&mut self) -> Result<(), End> {
+        self.unannounced = false;
+        self.send(Header::plain(Kind::Bell, 0), &[])
+    }
+
+    fn send(&mut self, header: Header, body: &[u8]) -> Result<(), End> {
+        let header = header.to_bytes();
+        let sent = if body.is_empty() {
+            socket::send_all(&self.link, &header)
+        } else {
+            socket::send_all(&self.link, &header).and_then(|()| socket::send_all(&self.link, body))
+        };
+        sent.map_err(|_| End::Done)
+    }
+
+    // Receiving.
+
+    fn header(&mut self) -> Result<Header, End> {
+        self.wait_for(HEADER)?;
+        let header = self.inbox.peek_header().ok().flatten().ok_or(End::Unable)?;
+        self.inbox.take(HEADER);
+        Ok(header)
+    }
+
+    fn length(&mut self) -> Result<usize, End> {
+        self.wait_for(4)?;
+        let bytes = self.inbox.take(4).and_then(|bytes| bytes.first_chunk::<4>()).ok_or(End::Unable)?;
+        Ok(u32::from_le_bytes(*bytes) as usize)
+    }
+
+    fn take(&mut self, count: usize) -> Result<Vec<u8>, End> {
+        self.wait_for(count)?;
+        self.inbox.take(count).map(<[u8]>::to_vec).ok_or(End::Unable)
+    }
+
+    /// Receives until `count` bytes are there, which nearly always they are: of a tiny task's time a call is a part.
+    #[inline(always)]
+    fn wait_for(&mut self, count: usize) -> Result<(), End> {
+        if self.inbox.unread().len() >= count { Ok(()) } else { self.receive_until(count) }
+    }
+
+    #[cold]
+    fn receive_until(&mut self, count: usize) -> Result<(), End> {
+        while self.inbox.unread().len() < count {
+            // With results that nobody knows of it matters whether there is more to do; without, waiting tells.
+            let received = if self.unannounced { self.receive_now()? } else { Received::Nothing };
+            let received = if received == Received::Nothing { self.rest()? } else { received };
+            if received == Received::End {
+                return Err(End::Done);
+            }
+        }
+        Ok(())
+    }
+
+    fn receive_now(&mut self) -> Result<Received, End> {
+        let Self { inbox, link, .. } = self;
+        inbox.receive(|room| socket::receive_now(&*link, room)).map_err(|_| End::Done)
+    }
+
+    /// Nothing is left to be done: says so, and waits for more.
+    fn rest(&mut self) -> Result<Received, End> {
+        if self.unannounced {
+            self.ring()?;
+        }
+        flush();
+        let Self { inbox, link, .. } = self;
+        let received = inbox.receive(|room| socket::receive_waiting(&*link, room)).map_err(|_| End::Done);
+        self.stopwatch.start();
+        received
+    }
+}
+
+/// Result buffers above this size are not kept.
+const KEEP: usize = 1 << 20;
+
+/// Writes out what tasks have printed: a worker may be killed while it rests, and its lines are not to be lost.
+fn flush() {
+    // Whoever closed standard output does not want to know.
+    let _ = std::io::stdout().flush();
+    flush_c_streams();
+}
+
+/// Writes a failure that has nothing but a text.
+pub(crate) fn fail(out: &mut Vec<u8>, status: Status, message: &str) -> u8 {
+    out.clear();
+    put_failure(out, Failure { message: message.to_owned(), ..Failure::default() }, status)
+}
+
+fn put_failure(out: &mut Vec<u8>, failure: Failure, status: Status) -> u8 {
+    let failure = Failure { peak_memory: own_peak_memory(), ..failure };
+    encode(&failure, out).expect("plain text and numbers can always be encoded");
+    status as u8
+}

@@ -1,0 +1,39 @@
+//! Getting ready: the user's `preload` and initializer.
+
+use ganger_os::image::EntryPoint;
+
+use super::panics::{caught, install_hook};
+use crate::wire::codec::decode;
+use crate::wire::message::{Call, Failure, Setup, Status};
+
+/// Runs the user's `preload` in the guardian, or in a worker that has none before it.
+pub(super) fn preload(entry: EntryPoint, bound: &[u8]) -> Result<(), String> {
+    call(entry, bound).map_err(|failure| match failure.location {
+        Some(location) => format!("{} ({location})", failure.message),
+        None => failure.message,
+    })
+}
+
+/// Does what the first frame asks for.
+pub(super) fn get_ready(setup: &Setup) -> Result<(), String> {
+    install_hook();
+    super::context::set_seed(setup.seed);
+    for (what, call) in [("preload", &setup.preload), ("the initializer", &setup.initializer)] {
+        if let Some(Call { entry, bound }) = call {
+            preload(EntryPoint::from_wire(*entry), bound).map_err(|text| format!("{what} failed: {text}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Calls a function that has no result to send.
+fn call(entry: EntryPoint, bound: &[u8]) -> Result<(), Failure> {
+    let text = |message: &str| Failure { message: message.to_owned(), ..Failure::default() };
+    let shim = entry.resolve().ok_or_else(|| text("the function is not in this executable"))?;
+    let mut out = Vec::new();
+    let status = caught(|| shim(bound, &[], &mut out))?;
+    if status == Status::Value as u8 {
+        return Ok(());
+    }
+    Err(decode(&out).unwrap_or_else(|_| text("it failed without a readable reason")))
+}

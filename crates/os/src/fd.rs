@@ -1,0 +1,111 @@
+//! Descriptors that belong to ganger, and the process-wide list of them.
+//!
+//! Under the start method `fork` a child keeps the caller's descriptors (the captured data may own them) and must close
+//! exactly ours: a link that stays open in a sibling would hide a worker's end. Hence the list.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::mutant::{Protection, without};
+
+static OWN: Mutex<BTreeSet<RawFd>> = Mutex::new(BTreeSet::new());
+
+fn own() -> MutexGuard<'static, BTreeSet<RawFd>> {
+    OWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An entry in the list, for as long as it lives. It must be dropped before its descriptor is closed: afterwards the
+/// number may already be somebody else's.
+#[derive(Debug)]
+pub(crate) struct Listed(RawFd);
+
+impl Listed {
+    pub(crate) fn new(fd: impl AsFd) -> Self {
+        let raw = fd.as_fd().as_raw_fd();
+        own().insert(raw);
+        Self(raw)
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        own().remove(&self.0);
+    }
+}
+
+/// A descriptor of ganger's own: listed while it is open, closed on drop.
+#[derive(Debug)]
+pub struct Fd {
+    // Fields drop in this order.
+    _listed: Listed,
+    fd: OwnedFd,
+}
+
+impl From<OwnedFd> for Fd {
+    fn from(fd: OwnedFd) -> Self {
+        Self { _listed: Listed::new(&fd), fd }
+    }
+}
+
+impl AsFd for Fd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Closes every listed descriptor but `keep`, in a forked child that will never use the owners again.
+pub(crate) fn close_own_except(keep: &[RawFd]) {
+    for fd in own().iter().filter(|fd| !keep.contains(fd)) {
+        // An error means that it is closed already, which is what was wanted.
+        let _ = nix::unistd::close(*fd);
+    }
+    own().retain(|fd| keep.contains(fd));
+}
+
+/// Empties the list in a forked child that has closed, or replaced, everything on it.
+pub(crate) fn forget_own() {
+    own().clear();
+}
+
+/// Closes every descriptor from `first` up, listed or not.
+pub(crate) fn close_from(first: RawFd) {
+    if without(Protection::DescriptorHygiene) {
+        return;
+    }
+    let first = libc::c_uint::try_from(first).expect("descriptors are not negative");
+    // SAFETY: close_range takes plain numbers; the caller gives up every descriptor above, and no owner of one runs again.
+    let done = unsafe { libc::close_range(first, libc::c_uint::MAX, 0) };
+    if done != 0 {
+        for fd in first as RawFd..1024 {
+            let _ = nix::unistd::close(fd);
+        }
+    }
+}
+
+/// Makes `fd` also known as `target`, which is replaced if it was open, without close-on-exec.
+pub(crate) fn place(fd: BorrowedFd<'_>, target: RawFd) -> io::Result<()> {
+    // SAFETY: dup2 takes plain numbers; `target` is one of the fixed slots (0 to 4) that this process gives to ganger.
+    let done = unsafe { libc::dup2(fd.as_raw_fd(), target) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Points standard input at `/dev/null`: a worker must not eat what the supervisor's user types.
+pub(crate) fn stdin_from_null() -> io::Result<()> {
+    place(File::open("/dev/null")?.as_fd(), 0)
+}
+
+/// Duplicates `fd` to a number of at least `least`, close-on-exec.
+pub(crate) fn duplicate_above(fd: BorrowedFd<'_>, least: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl with F_DUPFD_CLOEXEC takes plain numbers and makes a new descriptor or fails.
+    let new = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) };
+    if new < 0 { Err(io::Error::last_os_error()) } else { Ok(adopt(new)) }
+}
+
+/// Takes over a descriptor number that a system call just returned or that a starting process was promised.
+pub(crate) fn adopt(raw: RawFd) -> OwnedFd {
+    // SAFETY: every caller passes a number that is open and that nobody else in this process owns.
+    unsafe { std::os::fd::FromRawFd::from_raw_fd(raw) }
+}

@@ -1,0 +1,30 @@
+//! The operating-system layer of ganger: everything that needs `unsafe` or a Linux system call.
+//!
+//! The library above speaks of pools and tasks; this crate knows processes, descriptors and pages. It starts the
+//! [guardian](start::Guardian) and, through it, workers; it maps functions to offsets in the executable ([`image`]); it
+//! shares one [page](page::Page) with each worker. It is not meant to be used directly: its API follows the
+//! library's needs and changes with them.
+#![expect(unsafe_code, reason = "this is the one crate of the workspace that may hold unsafe code")]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+pub mod catch;
+pub mod child;
+pub mod fd;
+pub mod image;
+pub mod measure;
+pub mod mutant;
+pub mod page;
+pub mod poll;
+pub mod probe;
+pub mod process;
+pub mod signal;
+pub mod socket;
+pub mod start;
+pub mod thread;
+
+mod ring;
+mod takeover;
+mod title;
+
+pub use takeover::{Hooks, Seat, TAKEOVER};
+pub use title::set_title;

@@ -1,0 +1,221 @@
+//! The guardian: the one process that creates workers, their parent and subreaper.
+//!
+//! It has one thread and one wait. It is not in the data path. Its rules:
+//!
+//! 1. A worker's process group is killed *before* the worker is reaped, so that no reused id is ever hit.
+//! 2. When the supervisor is dead (its pidfd says so: the socket may be held open by any child that the user forked), it
+//!    kills every descendant and leaves.
+//! 3. An error that it does not expect is fatal: it sweeps and leaves, rather than spin or serve half-blind.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::{Pid, getppid};
+
+use super::Method;
+use super::boot::{Order, WorkerOrder};
+use super::control::{Hello, Request, WorkerExit, reports};
+use super::forkserver::{Birth, fork_worker};
+use super::spawn::Executable;
+use super::sweep::sweep;
+use crate::child::{PidFd, reap};
+use crate::fd::{self, Fd, Listed};
+use crate::mutant::{Protection, without};
+use crate::socket::{Packet, receive_packet, send_packet};
+use crate::takeover::Hooks;
+
+/// Serves until the supervisor asks it to leave or dies; returns the exit code.
+pub(crate) fn serve(control: Fd, hello: Hello, hooks: &'static Hooks) -> i32 {
+    match Guardian::new(control, hello, hooks) {
+        Ok(mut guardian) => {
+            let code = guardian.run();
+            sweep();
+            code
+        }
+        Err(_) => 1,
+    }
+}
+
+struct Guardian {
+    control: Fd,
+    hello: Hello,
+    hooks: &'static Hooks,
+    supervisor: PidFd,
+    deaths: SignalFd,
+    executable: Option<Executable>,
+    workers: HashMap<i32, (u32, u32)>,
+    outbox: VecDeque<(Vec<u8>, Option<PidFd>)>,
+    _deaths_listed: Listed,
+}
+
+/// What a turn of the loop leads to.
+enum Next {
+    Continue,
+    Leave,
+}
+
+impl Guardian {
+    fn new(control: Fd, hello: Hello, hooks: &'static Hooks) -> io::Result<Self> {
+        nix::sys::prctl::set_child_subreaper(!without(Protection::Subreaper))?;
+        let supervisor = PidFd::open(hello.supervisor)?;
+        // Only now is it certain that the descriptor is the supervisor's, and not that of a later process of that number.
+        if getppid().as_raw() != hello.supervisor {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if hello.stdout_to_stderr {
+            fd::place(io::stderr().as_fd(), 1)?;
+        }
+        let executable = (hello.method == Method::Spawn).then(Executable::open).transpose()?;
+        let deaths = deaths()?;
+        let listed = Listed::new(&deaths);
+        let outbox = VecDeque::from([(reports::ready(), None)]);
+        let workers = HashMap::new();
+        Ok(Self { control, hello, hooks, supervisor, deaths, executable, workers, outbox, _deaths_listed: listed })
+    }
+
+    fn run(&mut self) -> i32 {
+        loop {
+            match self.turn() {
+                Ok(Next::Continue) => {}
+                Ok(Next::Leave) => return 0,
+                Err(_) => return 1,
+            }
+        }
+    }
+
+    fn turn(&mut self) -> io::Result<Next> {
+        self.send()?;
+        let [control, supervisor, deaths] = self.wait()?;
+        if supervisor {
+            return Ok(Next::Leave);
+        }
+        if deaths {
+            while self.deaths.read_signal()?.is_some() {}
+            self.bury()?;
+        }
+        if control { self.obey_all() } else { Ok(Next::Continue) }
+    }
+
+    fn obey_all(&mut self) -> io::Result<Next> {
+        while let Some(packet) = receive_packet(&self.control)? {
+            // Empty is the end of the stream: no copy of the supervisor's end is left anywhere.
+            if packet.bytes.is_empty() {
+                return Ok(Next::Leave);
+            }
+            if let Next::Leave = self.obey(packet)? {
+                return Ok(Next::Leave);
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    /// Which of control, supervisor and deaths is ready. Without a deadline: an idle guardian has nothing to do, and
+    /// every reason to wake up is one of the three.
+    fn wait(&self) -> io::Result<[bool; 3]> {
+        let more = if self.outbox.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+        let mut fds = [
+            PollFd::new(self.control.as_fd(), PollFlags::POLLIN | more),
+            PollFd::new(self.supervisor.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.deaths.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Err(nix::Error::EINTR) => Ok([false; 3]),
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok(fds.map(|fd| fd.any().unwrap_or(true))),
+        }
+    }
+
+    fn obey(&mut self, packet: Packet) -> io::Result<Next> {
+        match Request::from_packet(&packet.bytes).map_err(|_| io::ErrorKind::InvalidData)? {
+            Request::Shutdown => Ok(Next::Leave),
+            Request::Start { slot, generation } => {
+                self.start(slot, generation, &packet.fds);
+                Ok(Next::Continue)
+            }
+        }
+    }
+
+    fn start(&mut self, slot: u32, generation: u32, fds: &[Fd]) {
+        let report = match self.create(slot, generation, fds) {
+            Ok((pid, pidfd)) => {
+                self.workers.insert(pid, (slot, generation));
+                (reports::started(slot, generation, pid), Some(pidfd))
+            }
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                (reports::start_failed(slot, generation, errno), None)
+            }
+        };
+        self.outbox.push_back(report);
+    }
+
+    fn create(&self, slot: u32, generation: u32, fds: &[Fd]) -> io::Result<(i32, PidFd)> {
+        // They are missing when this process's table of descriptors is full.
+        let [link, memory] = fds else { return Err(io::Error::from_raw_os_error(libc::EMFILE)) };
+        let pool = self.hello.name.as_str();
+        let pid = if let Some(executable) = &self.executable {
+            let guardian = std::process::id().cast_signed();
+            let order = Order::Worker(WorkerOrder { slot, generation, guardian, pool: pool.to_owned() });
+            executable.spawn(&format!("ganger: worker {slot}"), &order.to_text(), &[link.as_fd(), memory.as_fd()])?
+        } else {
+            fork_worker(Birth { slot, generation, method: self.hello.method, pool, hooks: self.hooks }, link, memory)?
+        };
+        match PidFd::open(pid) {
+            Ok(pidfd) => Ok((pid, pidfd)),
+            Err(error) => {
+                // It is our child and not reaped: the number is still its own.
+                let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
+                Err(error)
+            }
+        }
+    }
+
+    /// Buries every child that is dead, workers and adopted orphans alike. One signal may stand for many deaths.
+    fn bury(&mut self) -> io::Result<()> {
+        loop {
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+            let dead = match waitid(Id::All, flags) {
+                Ok(status) => status.pid(),
+                Err(nix::Error::ECHILD) => None,
+                Err(nix::Error::EINTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(pid) = dead else { return Ok(()) };
+            let worker = self.workers.remove(&pid.as_raw());
+            if worker.is_some() {
+                // ESRCH: it left nobody behind, the usual case.
+                let _ = killpg(pid, Signal::SIGKILL);
+            }
+            let ended = reap(pid.as_raw());
+            if let (Some((slot, generation)), Some((exit, usage))) = (worker, ended) {
+                let exit = WorkerExit { slot, generation, exit, usage };
+                self.outbox.push_back((reports::exited(&exit), None));
+            }
+        }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        while let Some((packet, pidfd)) = self.outbox.front() {
+            let fds: Vec<RawFd> = pidfd.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
+            if !send_packet(&self.control, packet, &fds)? {
+                break;
+            }
+            self.outbox.pop_front();
+        }
+        Ok(())
+    }
+}
+
+/// A descriptor that is readable while deaths of children are unseen. The signal is blocked here and unblocked again in
+/// every worker.
+fn deaths() -> io::Result<SignalFd> {
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    mask.thread_block()?;
+    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+}

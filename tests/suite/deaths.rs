@@ -1,0 +1,249 @@
+//! Workers that are killed, stopped, or go mad.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use ganger::{ErrorKind, Pool, StartMethod, TaskErrorKind};
+use ganger_tests::faults::links;
+use ganger_tests::{Gate, Log, marked, own_mark, wait_until, within};
+use nix::sys::signal::Signal;
+
+use crate::kit::{SOON, finish, own_pid, pool, signal, square};
+
+pub(crate) const CONTRACT: crate::Contract = table![
+    killed_worker_costs_its_task_and_none_is_started_twice,
+    killed_idle_workers_are_replaced_and_nothing_is_lost,
+    all_workers_killed_again_and_again,
+    worker_killed_while_it_writes_ten_megabytes,
+    worker_that_closes_its_link_and_returns,
+    stopped_worker_does_not_hold_up_terminate,
+    stopped_worker_does_not_hold_up_drop,
+    daemons_of_tasks_end_with_the_pool,
+    failing_initializer_is_reported_after_three_starts,
+    initializer_that_fails_once_is_tried_again,
+    dying_initializer_is_reported_too,
+];
+
+fn note(log: String, number: u32) -> u32 {
+    Log::new(&log).add(number);
+    std::thread::sleep(Duration::from_micros(300));
+    number
+}
+
+/// Every line of the log, and how often it is there.
+fn counts(log: &str) -> BTreeMap<u32, usize> {
+    let mut counts = BTreeMap::new();
+    for line in Log::new(log).lines() {
+        *counts.entry(line.parse().unwrap()).or_default() += 1;
+    }
+    counts
+}
+
+/// Checks the log against the outcomes: exactly once where there is a value, at most once anywhere.
+#[track_caller]
+fn none_ran_twice(log: &str, outcomes: &[Result<u32, ganger::TaskError>], most_failures: usize) {
+    let counts = counts(log);
+    let twice: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(twice.is_empty(), "started more than once: {twice:?}");
+    for (number, outcome) in outcomes.iter().enumerate() {
+        match outcome {
+            Ok(value) => assert_eq!((*value, counts.get(value)), (number as u32, Some(&1))),
+            Err(error) => assert_eq!(error.kind(), TaskErrorKind::Killed(9), "{error}"),
+        }
+    }
+    let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    assert!(failed <= most_failures, "{failed} tasks failed, at most {most_failures} were killed");
+}
+
+fn killed_worker_costs_its_task_and_none_is_started_twice(method: StartMethod) {
+    let pool = pool(method, 2);
+    let mut lazy = pool.imap(ganger::partial(note, ("ran".to_owned(),)), 0..2000);
+    let mut outcomes: Vec<_> = lazy.by_ref().take(500).collect();
+    signal(pool.worker_pids()[0], Signal::SIGKILL);
+    outcomes.extend(lazy);
+    assert_eq!(outcomes.len(), 2000);
+    none_ran_twice("ran", &outcomes, 1);
+    finish(pool);
+}
+
+fn killed_idle_workers_are_replaced_and_nothing_is_lost(method: StartMethod) {
+    let pool = pool(method, 2);
+    for _ in 0..5 {
+        let before = wait_until("both workers are there", SOON, || pool.worker_pids(), |pids| pids.len() == 2);
+        for pid in &before {
+            // A task keeps it from being killed in the midst of its birth: it has answered, and waits for its next task.
+            signal(*pid, Signal::SIGKILL);
+        }
+        assert_eq!(pool.map(square, 0..50).unwrap(), (0..50).map(square).collect::<Vec<_>>());
+        wait_until(
+            "both are replaced",
+            SOON,
+            || pool.worker_pids(),
+            |now| now.len() == 2 && now.iter().all(|pid| !before.contains(pid)),
+        );
+    }
+    finish(pool);
+}
+
+fn all_workers_killed_again_and_again(method: StartMethod) {
+    let pool = pool(method, 2);
+    let lazy = pool.imap_unordered(ganger::partial(note, ("ran".to_owned(),)), 0..3000).indexed();
+    let mut outcomes = BTreeMap::new();
+    let mut kills = 0;
+    for (index, outcome) in lazy {
+        assert!(outcomes.insert(index, outcome).is_none(), "task {index} has two outcomes");
+        if outcomes.len() % 200 == 0 {
+            for pid in pool.worker_pids() {
+                // It may have died by an earlier one of these, and not be replaced yet.
+                if nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).is_ok() {
+                    kills += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(outcomes.len(), 3000);
+    assert!(kills >= 10, "only {kills} kills");
+    none_ran_twice("ran", &outcomes.into_values().collect::<Vec<_>>(), kills);
+    finish(pool);
+}
+
+/// Dies `micros` after it has begun to return ten megabytes, maybe.
+fn write_and_die(micros: u64) -> String {
+    if micros > 0 {
+        std::thread::spawn(move || {
+            let until = std::time::Instant::now() + Duration::from_micros(micros);
+            while std::time::Instant::now() < until {}
+            signal(std::process::id(), Signal::SIGKILL);
+        });
+    }
+    "x".repeat(10 << 20)
+}
+
+fn worker_killed_while_it_writes_ten_megabytes(method: StartMethod) {
+    let pool = pool(method, 2);
+    let mut killed = 0;
+    for micros in (0..12_000).step_by(400) {
+        match pool.apply(write_and_die, (micros,)) {
+            Ok(text) => assert_eq!(text.len(), 10 << 20),
+            Err(error) => {
+                assert_eq!(error.kind(), TaskErrorKind::Killed(9), "{error}");
+                killed += 1;
+            }
+        }
+        assert_eq!(pool.apply(square, (7,)).unwrap(), 49);
+    }
+    assert!(killed > 0, "no kill met a write");
+    finish(pool);
+}
+
+/// It has a result in the shared ring, or finds no way to send it.
+fn worker_that_closes_its_link_and_returns(method: StartMethod) {
+    fn close_link(_: u32) -> u32 {
+        links().into_iter().for_each(|link| nix::unistd::close(link).unwrap());
+        0
+    }
+    let pool = pool(method, 2);
+    match within("noticing the closed link", SOON, || pool.apply(close_link, (0,))) {
+        Ok(value) => assert_eq!(value, 0),
+        Err(error) => assert!(
+            matches!(
+                error.kind(),
+                TaskErrorKind::ProtocolViolation | TaskErrorKind::Exited(0) | TaskErrorKind::Exited(1)
+            ),
+            "{error}"
+        ),
+    }
+    assert_eq!(pool.map(square, 0..100).unwrap().len(), 100);
+    finish(pool);
+}
+
+/// A pool of two whose one worker runs a task that has just stopped it.
+fn with_stopped_worker(method: StartMethod) -> (Pool, ganger::AsyncResult<u32>) {
+    fn stop(_: u32) -> u32 {
+        Log::new("stopped").add(std::process::id());
+        signal(std::process::id(), Signal::SIGSTOP);
+        Gate::new("never").pass();
+        0
+    }
+    let pool = pool(method, 2);
+    let handle = pool.apply_async(stop, (0,));
+    let stopped = || {
+        let pid = Log::new("stopped").lines().first().cloned()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.trim().chars().next()
+    };
+    wait_until("the worker is stopped", SOON, stopped, |state| *state == Some('T'));
+    (pool, handle)
+}
+
+fn stopped_worker_does_not_hold_up_terminate(method: StartMethod) {
+    let (pool, handle) = with_stopped_worker(method);
+    assert_eq!(pool.map(square, 0..100).unwrap().len(), 100, "the other worker serves");
+    within("terminate and join", Duration::from_secs(3), || {
+        pool.terminate();
+        pool.join().unwrap();
+    });
+    assert_eq!(handle.get().unwrap_err().kind(), TaskErrorKind::Cancelled);
+}
+
+fn stopped_worker_does_not_hold_up_drop(method: StartMethod) {
+    let (pool, handle) = with_stopped_worker(method);
+    within("drop", Duration::from_secs(3), || drop(pool));
+    assert_eq!(handle.get().unwrap_err().kind(), TaskErrorKind::Cancelled);
+}
+
+fn daemonize(_: u32) {
+    // Its own session, its parent gone, and nothing of ours open.
+    let script = "setsid sh -c 'echo $$ >> \"$0\"; exec sleep 1000' \"$0\" </dev/null >/dev/null 2>&1 &";
+    Command::new("sh").args(["-c", script, &ganger_tests::scratch("log-daemons")]).status().unwrap();
+}
+
+fn daemons_of_tasks_end_with_the_pool(method: StartMethod) {
+    let pool = pool(method, 2);
+    pool.map(daemonize, 0..4).unwrap();
+    wait_until("the daemons live", SOON, || Log::new("daemons").lines(), |pids| pids.len() == 4);
+    assert!(marked(&own_mark()).len() > 4, "they outlive their tasks");
+    finish(pool);
+    assert_eq!(marked(&own_mark()), [0; 0], "they do not outlive the pool");
+}
+
+fn refuse(log: String) -> Result<u32, String> {
+    Log::new(&log).add(std::process::id());
+    Err("no licence".to_owned())
+}
+
+fn failing_initializer_is_reported_after_three_starts(method: StartMethod) {
+    let builder = Pool::builder().workers(1).start_method(method).try_initializer(refuse, ("starts".to_owned(),));
+    let error = within("giving up", SOON, || builder.build()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Broken, "{error}");
+    assert!(error.to_string().contains("no licence"), "{error}");
+    let starts = Log::new("starts").lines().len();
+    assert!((1..=3).contains(&starts), "{starts} starts");
+}
+
+fn initializer_that_fails_once_is_tried_again(method: StartMethod) {
+    fn fail_once(log: String) -> Result<u32, String> {
+        let log = Log::new(&log);
+        log.add("start");
+        if log.lines().len() == 1 { Err("not yet".to_owned()) } else { Ok(5) }
+    }
+    let builder = Pool::builder().workers(1).start_method(method).try_initializer(fail_once, ("starts".to_owned(),));
+    let pool = builder.build().unwrap();
+    assert_eq!(pool.apply(|x: u32| ganger::with_worker_state(|state: &mut u32| *state + x), (1,)).unwrap(), 6);
+    assert_eq!(pool.map(own_pid, 0..10).unwrap().len(), 10);
+    assert_eq!(Log::new("starts").lines().len(), 2);
+    finish(pool);
+}
+
+fn dying_initializer_is_reported_too(method: StartMethod) {
+    fn die_at_once(log: String) {
+        Log::new(&log).add("start");
+        crate::kit::die(Signal::SIGSEGV)
+    }
+    let builder = Pool::builder().workers(1).start_method(method).initializer(die_at_once, ("starts".to_owned(),));
+    let error = within("giving up", SOON, || builder.build()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Broken, "{error}");
+    assert!(error.to_string().contains("SIGSEGV"), "{error}");
+    assert!(Log::new("starts").lines().len() <= 3);
+}

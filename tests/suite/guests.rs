@@ -1,0 +1,115 @@
+//! A thread in `apply` drives the pool while it waits: nobody else may notice.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::scope;
+use std::time::Duration;
+
+use ganger::{Pool, StartMethod, TaskErrorKind};
+use ganger_tests::{Gate, wait_until, within};
+
+use crate::kit::{SOON, die, finish, pass_gate, pool, square};
+
+pub(crate) const CONTRACT: crate::Contract = table![
+    many_threads_apply_at_once,
+    waiting_in_apply_delays_nobody,
+    apply_ends_with_its_pool,
+    apply_survives_the_deaths_of_others,
+    waker_may_call_apply,
+];
+
+fn many_threads_apply_at_once(method: StartMethod) {
+    let pool = pool(method, 2);
+    let beside = pool.map_async(square, 0..5_000);
+    scope(|scope| {
+        for thread in 0..8_i64 {
+            let pool = &pool;
+            scope.spawn(move || {
+                for x in 0..200 {
+                    assert_eq!(pool.apply(square, (thread * 1000 + x,)), Ok(square(thread * 1000 + x)));
+                }
+            });
+        }
+    });
+    assert_eq!(beside.get_timeout(SOON).unwrap().unwrap().len(), 5_000);
+    finish(pool);
+}
+
+fn waiting_in_apply_delays_nobody(method: StartMethod) {
+    let pool = pool(method, 2);
+    scope(|scope| {
+        let long = scope.spawn(|| pool.apply(pass_gate, ("long".to_owned(),)));
+        for x in 0..300 {
+            let handle = pool.apply_async(square, (x,));
+            assert_eq!(handle.get_timeout(SOON).unwrap(), Ok(square(x)));
+        }
+        let values = within("a map beside it", SOON, || pool.map(square, 0..10_000)).unwrap();
+        assert_eq!(values.len(), 10_000);
+        assert!(!long.is_finished());
+        Gate::new("long").open();
+        assert_eq!(long.join().unwrap(), Ok(()));
+    });
+    finish(pool);
+}
+
+fn apply_ends_with_its_pool(method: StartMethod) {
+    for round in 0..20 {
+        let pool = pool(method, 1);
+        scope(|scope| {
+            let waiting = scope.spawn(|| pool.apply(pass_gate, ("never".to_owned(),)));
+            if round % 2 == 0 {
+                wait_until("the worker is there", SOON, || pool.worker_pids(), |pids| pids.len() == 1);
+            }
+            within("terminate", SOON, || pool.terminate());
+            let error = within("the waiting call", SOON, || waiting.join().unwrap()).unwrap_err();
+            let kinds = [TaskErrorKind::Cancelled, TaskErrorKind::NotRunning];
+            assert!(kinds.contains(&error.kind()), "{error}");
+        });
+        within("join", SOON, || pool.join()).unwrap();
+    }
+}
+
+fn apply_survives_the_deaths_of_others(method: StartMethod) {
+    let pool = pool(method, 2);
+    scope(|scope| {
+        let deaths = scope.spawn(|| {
+            pool.try_map(|x: i64| if x % 10 == 0 { die(nix::sys::signal::Signal::SIGKILL) } else { x }, 0..100)
+        });
+        for x in 0..200 {
+            assert_eq!(pool.apply(square, (x,)), Ok(square(x)));
+        }
+        let outcomes = deaths.join().unwrap();
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 10);
+    });
+    finish(pool);
+}
+
+/// A waker that calls the pool, as an executor that polls at once might.
+struct Applies(Pool, mpsc::Sender<i64>);
+
+impl Wake for Applies {
+    fn wake(self: Arc<Self>) {
+        self.1.send(self.0.apply(square, (7,)).unwrap()).unwrap();
+    }
+}
+
+fn waker_may_call_apply(method: StartMethod) {
+    let pool = pool(method, 2);
+    let (sender, receiver) = mpsc::channel();
+    let mut handle = pin!(pool.apply_async(pass_gate, ("first".to_owned(),)));
+    let waker = Waker::from(Arc::new(Applies(pool.clone(), sender)));
+    assert!(matches!(handle.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Pending));
+    scope(|scope| {
+        // This thread drives when the first task ends, and so it is the one that wakes.
+        let driving = scope.spawn(|| pool.apply(pass_gate, ("second".to_owned(),)));
+        Gate::new("first").open();
+        assert_eq!(receiver.recv_timeout(SOON), Ok(49));
+        Gate::new("second").open();
+        assert_eq!(driving.join().unwrap(), Ok(()));
+    });
+    drop(waker);
+    assert!(within("the handle", Duration::from_secs(1), || handle.wait_timeout(SOON)));
+    finish(pool);
+}

@@ -1,0 +1,48 @@
+//! What many cases need: a pool, and small tasks.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use ganger::{Pool, StartMethod};
+use ganger_tests::Gate;
+pub(crate) use ganger_tests::{die, signal};
+
+/// How long anything may take that is promised to come soon; generous, as the machine may be busy.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// A pool of so many workers.
+pub(crate) fn pool(method: StartMethod, workers: usize) -> Pool {
+    Pool::builder().workers(workers).start_method(method).build().unwrap()
+}
+
+/// Ends a pool in order.
+pub(crate) fn finish(pool: Pool) {
+    pool.close();
+    pool.join().unwrap();
+}
+
+/// A helper program; it inherits the mark and the directory of the case.
+pub(crate) fn helper(name: &str) -> Command {
+    Command::new(Path::new(match name {
+        "supervised" => env!("CARGO_BIN_EXE_supervised"),
+        "printing" => env!("CARGO_BIN_EXE_printing"),
+        "storm" => env!("CARGO_BIN_EXE_storm"),
+        other => panic!("there is no helper {other:?}"),
+    }))
+}
+
+// Tasks.
+
+pub(crate) fn square(x: i64) -> i64 {
+    x * x
+}
+
+pub(crate) fn own_pid(_: u32) -> u32 {
+    std::process::id()
+}
+
+/// Waits at the gate of that name.
+pub(crate) fn pass_gate(name: String) {
+    Gate::new(&name).pass();
+}

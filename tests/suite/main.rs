@@ -1,0 +1,78 @@
+//! Real processes: one contract, run once per start method, and cases that need one method or none.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+/// Names functions, for the runner.
+macro_rules! table {
+    ($($case:ident),+ $(,)?) => { &[$((stringify!($case), $case)),+] };
+}
+
+mod deaths;
+mod failures;
+mod faults;
+mod guardian;
+mod guests;
+mod handles;
+mod harness;
+mod health;
+mod imap;
+mod killstorm;
+mod kit;
+mod lifecycle;
+mod limits;
+mod map;
+mod memory;
+mod methods;
+mod readme;
+mod retries;
+mod supervisor;
+
+use ganger::StartMethod;
+use ganger_tests::Case;
+
+/// Cases that hold for every start method.
+type Contract = &'static [(&'static str, fn(StartMethod))];
+
+/// Cases that run once.
+type Once = &'static [(&'static str, fn())];
+
+const CONTRACT: &[Contract] = &[
+    map::CONTRACT,
+    failures::CONTRACT,
+    deaths::CONTRACT,
+    killstorm::CONTRACT,
+    guardian::CONTRACT,
+    health::CONTRACT,
+    imap::CONTRACT,
+    guests::CONTRACT,
+    handles::CONTRACT,
+    lifecycle::CONTRACT,
+    limits::CONTRACT,
+    memory::CONTRACT,
+    retries::CONTRACT,
+    methods::CONTRACT,
+    supervisor::CONTRACT,
+];
+
+const ONCE: &[(&str, Once)] = &[
+    ("harness", harness::ONCE),
+    ("faults", faults::ONCE),
+    ("limits", limits::ONCE),
+    ("memory", memory::ONCE),
+    ("guardian", guardian::ONCE),
+    ("methods", methods::ONCE),
+    ("readme", readme::ONCE),
+    ("supervisor", supervisor::ONCE),
+];
+
+fn main() -> std::process::ExitCode {
+    let contract = CONTRACT.iter().copied().flatten().flat_map(|(name, run)| {
+        StartMethod::ALL.map(|method| Case::new(format!("contract::{name}::{method}"), Box::new(move || run(method))))
+    });
+    let once = ONCE.iter().flat_map(|(group, cases)| named(group, cases));
+    let on_demand: Vec<Case> = named("leaks", harness::LEAKS).collect();
+    ganger_tests::run(&contract.chain(once).chain(faults::matrix()).collect::<Vec<_>>(), &on_demand)
+}
+
+fn named(group: &'static str, cases: Once) -> impl Iterator<Item = Case> {
+    cases.iter().map(move |(name, run)| Case::new(format!("{group}::{name}"), Box::new(run)))
+}
