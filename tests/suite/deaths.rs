@@ -9,7 +9,7 @@ use ganger_tests::faults::links;
 use ganger_tests::{Gate, Log, marked, own_mark, wait_until, within};
 use nix::sys::signal::Signal;
 
-use crate::kit::{SOON, finish, own_pid, pool, signal, square};
+use crate::kit::{SOON, finish, own_pid, pool, signal, square, whole_gang};
 
 pub(crate) const CONTRACT: crate::Contract = table![
     killed_worker_costs_its_task_and_none_is_started_twice,
@@ -70,7 +70,7 @@ fn killed_worker_costs_its_task_and_none_is_started_twice(method: StartMethod) {
 fn killed_idle_workers_are_replaced_and_nothing_is_lost(method: StartMethod) {
     let pool = pool(method, 2);
     for _ in 0..5 {
-        let before = wait_until("both workers are there", SOON, || pool.worker_pids(), |pids| pids.len() == 2);
+        let before = whole_gang(&pool, 2);
         for pid in &before {
             // A task keeps it from being killed in the midst of its birth: it has answered, and waits for its next task.
             signal(*pid, Signal::SIGKILL);

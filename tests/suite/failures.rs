@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::kit::{SOON, die, finish, pool, square};
+use crate::kit::{SOON, die, finish, pool, square, whole_gang};
 
 pub(crate) const CONTRACT: crate::Contract = table![
     killed_task_fails_alone_and_is_named,
@@ -38,7 +38,7 @@ fn kill_at_two(x: i64) -> i64 {
 
 fn killed_task_fails_alone_and_is_named(method: StartMethod) {
     let pool = pool(method, 4);
-    let workers = pool.worker_pids();
+    let workers = whole_gang(&pool, 4);
     let outcomes = pool.try_map(kill_at_two, 0..4);
     for (index, outcome) in outcomes.iter().enumerate().filter(|(index, _)| *index != 2) {
         assert_eq!(outcome.as_ref().unwrap(), &(index as i64));
@@ -46,7 +46,7 @@ fn killed_task_fails_alone_and_is_named(method: StartMethod) {
     let error = outcomes[2].as_ref().unwrap_err();
     assert_eq!((error.kind(), error.index(), error.attempt()), (TaskErrorKind::Killed(9), 2, 1));
     assert!(error.worker().unwrap() < 4, "{error:?}");
-    assert!(workers.is_empty() || error.pid().is_some(), "{error:?}");
+    assert!(workers.contains(&error.pid().unwrap()), "{error:?}");
     let text = error.to_string();
     for part in ["task 2", "kill_at_two", "SIGKILL", "worker", "pid"] {
         assert!(text.contains(part), "{part:?} is missing in {text:?}");

@@ -9,7 +9,7 @@ use ganger::{Pool, StartMethod, TaskError, TaskErrorKind, partial};
 use ganger_tests::{Gate, Log, marked, own_mark, wait_until, within};
 use nix::sys::signal::Signal;
 
-use crate::kit::{SOON, finish, pass_gate, pool, signal, square};
+use crate::kit::{SOON, finish, pass_gate, pool, signal, square, whole_gang};
 
 pub(crate) const CONTRACT: crate::Contract = table![
     killed_guardian_is_replaced_or_breaks_the_pool,
@@ -167,7 +167,7 @@ fn guardian_killed_at_rest_is_replaced(method: StartMethod) {
         return;
     }
     let pool = pool(method, 2);
-    let pids = wait_until("both workers are there", SOON, || pool.worker_pids(), |pids| pids.len() == 2);
+    let pids = whole_gang(&pool, 2);
     kill_guardian(&pool);
     let replaced = |now: &Vec<u32>| now.len() == 2 && now.iter().all(|pid| !pids.contains(pid));
     wait_until("both workers are replaced", SOON, || pool.worker_pids(), replaced);
@@ -180,7 +180,7 @@ fn guardian_killed_at_rest_is_replaced(method: StartMethod) {
 fn guardian_killed_in_a_pool_that_closes(method: StartMethod) {
     let pool = pool(method, 2);
     let running = pool.map_async(pass_gate, (0..10).map(|_| "open".to_owned()));
-    wait_until("both workers are there", SOON, || pool.worker_pids(), |pids| pids.len() == 2);
+    whole_gang(&pool, 2);
     pool.close();
     kill_guardian(&pool);
     Gate::new("open").open();
@@ -235,7 +235,7 @@ fn successor_whose_preload_fails_breaks_the_pool_with_that() {
     }
     let pool = Pool::builder().workers(2).preload(load_once).build().unwrap();
     let handle = pool.map_async(pass_gate, (0..10).map(|_| "never".to_owned()));
-    wait_until("both workers are there", SOON, || pool.worker_pids(), |pids| pids.len() == 2);
+    whole_gang(&pool, 2);
     kill_guardian(&pool);
     handle.get_timeout(SOON).unwrap().unwrap_err();
     let error = pool.apply(square, (1,)).unwrap_err();

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-use crate::kit::{SOON, finish, pool, signal, square};
+use crate::kit::{SOON, finish, pool, signal, square, whole_gang};
 
 pub(crate) const CONTRACT: crate::Contract = table![
     stopped_task_is_reported_and_goes_on,
@@ -39,7 +39,7 @@ fn stopped_task_is_reported_and_goes_on(method: StartMethod) {
     let trouble = trouble(&pool);
     assert_eq!((trouble.what(), trouble.index()), (TroubleKind::Stopped, Some(5)));
     assert!(trouble.task().unwrap().ends_with("stop_at_five"), "{trouble:?}");
-    assert_eq!(pool.worker_pids()[trouble.worker() as usize], trouble.pid());
+    assert_eq!(whole_gang(&pool, 2)[trouble.worker() as usize], trouble.pid());
     assert!(trouble.to_string().ends_with(" s in task 5"), "{trouble}");
     signal(trouble.pid(), Signal::SIGCONT);
     assert_eq!(handle.get_timeout(SOON).unwrap().unwrap(), (0..20).collect::<Vec<_>>());
@@ -50,7 +50,7 @@ fn stopped_task_is_reported_and_goes_on(method: StartMethod) {
 /// What it is sent is taken back again and again, so that it never has a task for long.
 fn worker_stopped_at_rest_is_reported(method: StartMethod) {
     let pool = pool(method, 2);
-    let pids = wait_until("both workers are there", SOON, || pool.worker_pids(), |pids| pids.len() == 2);
+    let pids = whole_gang(&pool, 2);
     assert_eq!(pool.map(square, 0..100).unwrap().len(), 100);
     signal(pids[1], Signal::SIGSTOP);
     let look = || {

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use ganger::{Pool, StartMethod};
-use ganger_tests::Gate;
+use ganger_tests::{Gate, wait_until};
 pub(crate) use ganger_tests::{die, signal};
 
 /// How long anything may take that is promised to come soon; generous, as the machine may be busy.
@@ -14,6 +14,11 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 /// A pool of so many workers.
 pub(crate) fn pool(method: StartMethod, workers: usize) -> Pool {
     Pool::builder().workers(workers).start_method(method).build().unwrap()
+}
+
+/// The process ids of all workers, once they are there: a pool is built when its first is ready.
+pub(crate) fn whole_gang(pool: &Pool, workers: usize) -> Vec<u32> {
+    wait_until("all workers are there", SOON, || pool.worker_pids(), |pids| pids.len() == workers)
 }
 
 /// Ends a pool in order.

@@ -8,7 +8,7 @@ use ganger_tests::{Gate, Snapshot, memory, wait_until, within};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 
-use crate::kit::{SOON, finish, helper, own_pid, pass_gate, pool, signal, square};
+use crate::kit::{SOON, finish, helper, own_pid, pass_gate, pool, signal, square, whole_gang};
 
 pub(crate) const CONTRACT: crate::Contract = table![
     join_before_close_is_an_error,
@@ -131,7 +131,7 @@ fn cancelling_the_queue_lets_running_tasks_end(method: StartMethod) {
 
 fn drop_kills_what_runs(method: StartMethod) {
     let pool = pool(method, 2);
-    let before = pool.worker_pids();
+    let before = whole_gang(&pool, 2);
     let handle = pool.map_async(pass_gate, (0..100).map(|_| "never".to_owned()));
     let copy = pool.clone();
     drop(pool);

@@ -8,7 +8,7 @@ use ganger::{AsyncResult, ErrorKind, Pool, StartMethod, TaskError, TaskErrorKind
 use ganger_tests::{Gate, Log, within};
 use nix::sys::signal::Signal;
 
-use crate::kit::{SOON, finish, own_pid, pass_gate, pool, signal, square};
+use crate::kit::{SOON, finish, own_pid, pass_gate, pool, signal, square, whole_gang};
 
 pub(crate) const CONTRACT: crate::Contract = table![
     task_that_sleeps_for_ever_times_out_and_costs_nobody_else,
@@ -63,7 +63,7 @@ fn only_seven_failed(outcomes: &[Result<u64, TaskError>], kind: TaskErrorKind) -
 
 fn task_that_sleeps_for_ever_times_out_and_costs_nobody_else(method: StartMethod) {
     let pool = limited(method, 2, SHORT);
-    let before = pool.worker_pids();
+    let before = whole_gang(&pool, 2);
     let outcomes = within("all of it", SOON, || pool.try_map(seven_sleeps, 0..20));
     let error = only_seven_failed(&outcomes, TaskErrorKind::TimedOut);
     assert_eq!(error.message(), "ran longer than 100ms, and was killed by SIGTERM");

@@ -7,7 +7,7 @@ use ganger::{ErrorKind, Pool, StartMethod, TaskErrorKind, partial, task_rng};
 use ganger_tests::{Gate, Log, wait_until};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::kit::{SOON, finish, own_pid, pool, square};
+use crate::kit::{SOON, finish, own_pid, pool, square, whole_gang};
 
 pub(crate) const CONTRACT: crate::Contract = table![
     map_keeps_order,
@@ -45,9 +45,9 @@ fn map_keeps_order(method: StartMethod) {
 
 fn map_runs_in_the_workers(method: StartMethod) {
     let pool = pool(method, 2);
-    let workers = pool.worker_pids();
+    let workers = whole_gang(&pool, 2);
     let pids = pool.with_chunksize(1).unwrap().map(own_pid, 0..200).unwrap();
-    assert!(pids.iter().all(|pid| workers.contains(pid) || pool.worker_pids().contains(pid)), "{pids:?}, {workers:?}");
+    assert!(pids.iter().all(|pid| workers.contains(pid)), "{pids:?}, {workers:?}");
     assert!(!pids.contains(&std::process::id()));
     finish(pool);
 }

@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ganger::{ErrorKind, Pool, StartMethod, TaskErrorKind};
-use ganger_tests::{Log, descriptors, wait_until, within};
+use ganger_tests::{Log, descriptors, within};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-use crate::kit::{SOON, finish, helper, pool, square};
+use crate::kit::{SOON, finish, helper, pool, square, whole_gang};
 
 pub(crate) const CONTRACT: crate::Contract = table![
     method_decides_what_workers_share,
@@ -48,7 +48,7 @@ fn method_decides_what_workers_share(method: StartMethod) {
     const OURS: u64 = 1 << 40;
     SEEN.store(OURS, Ordering::SeqCst);
     let pool = Pool::builder().workers(3).start_method(method).preload(preload).build().unwrap();
-    let workers = wait_until("all workers are there", SOON, || pool.worker_pids(), |pids| pids.len() == 3);
+    let workers = whole_gang(&pool, 3);
     let mut views = std::collections::BTreeMap::new();
     while views.len() < 3 {
         for (pid, seen, place) in pool.with_chunksize(1).unwrap().map(look, 0..100).unwrap() {
