@@ -14,6 +14,7 @@ use crate::kit::{SOON, finish, own_pid, pool, signal, square, whole_gang};
 pub(crate) const CONTRACT: crate::Contract = table![
     killed_worker_costs_its_task_and_none_is_started_twice,
     killed_idle_workers_are_replaced_and_nothing_is_lost,
+    workers_that_die_for_nothing_too_often_break_the_pool,
     all_workers_killed_again_and_again,
     worker_killed_while_it_writes_ten_megabytes,
     worker_that_closes_its_link_and_returns,
@@ -84,6 +85,32 @@ fn killed_idle_workers_are_replaced_and_nothing_is_lost(method: StartMethod) {
         );
     }
     finish(pool);
+}
+
+/// As OTP's supervisors do: it ends with the cause, and not never.
+fn workers_that_die_for_nothing_too_often_break_the_pool(method: StartMethod) {
+    let builder = Pool::builder().workers(2).start_method(method);
+    let pool = builder.restart_intensity(4, Duration::from_secs(3600)).build().unwrap();
+    for death in 0..5 {
+        // Work that is done is a reason to go on.
+        if death < 2 {
+            assert_eq!(pool.apply(square, (3,)).unwrap(), 9);
+        }
+        let pids = whole_gang(&pool, 2);
+        signal(pids[0], Signal::SIGKILL);
+        let replaced = |now: &Vec<u32>| now.len() == 2 && !now.contains(&pids[0]);
+        wait_until("it is replaced", SOON, || pool.worker_pids(), replaced);
+    }
+    signal(whole_gang(&pool, 2)[1], Signal::SIGKILL);
+    wait_until("the gang is gone", SOON, || pool.worker_pids(), Vec::is_empty);
+    let error = pool.apply(square, (3,)).unwrap_err();
+    assert_eq!(error.kind(), TaskErrorKind::PoolBroken);
+    for part in
+        ["more than 4 times within 3600s", "restart_intensity", "worker 1 was killed by SIGKILL while it had no task"]
+    {
+        assert!(error.message().contains(part), "{part:?} is missing in {error}");
+    }
+    wait_until("nothing is left", SOON, || marked(&own_mark()), Vec::is_empty);
 }
 
 fn all_workers_killed_again_and_again(method: StartMethod) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ganger::{AsyncResult, ErrorKind, Pool, StartMethod, TaskErrorKind};
-use ganger_tests::{Gate, Snapshot, memory, wait_until, within};
+use ganger_tests::{Gate, Snapshot, children, memory, wait_until, within};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 
@@ -20,6 +20,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     drop_kills_what_runs,
     cancelling_the_queue_lets_running_tasks_end,
     recycling_after_so_many_tasks,
+    replacement_is_started_first,
     recycling_after_every_task,
     recycling_with_jitter,
     two_hundred_pools_leave_nothing,
@@ -155,6 +156,25 @@ fn recycling_after_so_many_tasks(method: StartMethod) {
     let mut counts = BTreeMap::<u32, u32>::new();
     pids.iter().for_each(|pid| *counts.entry(*pid).or_default() += 1);
     assert!(counts.values().all(|count| *count <= 2), "{pids:?}");
+    finish(pool);
+}
+
+/// With its only worker in its last task, the pool has the next one started already; it gets nothing before its time.
+fn replacement_is_started_first(method: StartMethod) {
+    let pool = Pool::builder().workers(1).start_method(method).max_tasks_per_worker(1).build().unwrap();
+    let guardian = pool.guardian_pid().unwrap();
+    let workers = whole_gang(&pool, 1);
+    let last = pool.apply_async(pass_gate, ("last".to_owned(),));
+    let next = pool.apply_async(own_pid, (1,));
+    let both = wait_until("a second worker is there", SOON, || children(guardian), |pids| pids.len() == 2);
+    assert!(both.contains(&workers[0]));
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!next.ready(), "no two tasks run in a gang of one");
+    assert_eq!(pool.worker_pids(), workers, "it is no worker yet");
+    Gate::new("last").open();
+    let successor = next.get_timeout(SOON).unwrap().unwrap();
+    assert!(successor != workers[0] && both.contains(&successor), "{successor} is not of {both:?}");
+    last.get().unwrap();
     finish(pool);
 }
 

@@ -19,6 +19,7 @@ use super::terms::{Retry, Terms};
 use crate::captured::{Captured, with_closure};
 use crate::supervisor::driver::Supervisor;
 use crate::supervisor::memory::MemoryLimits;
+use crate::supervisor::staffing::Intensity;
 use crate::supervisor::state::Settings;
 use crate::task::{AsResult, AsState, Returns, Setup as SetUp, SetupCall, Unfit};
 use crate::wire::codec::encode;
@@ -61,6 +62,7 @@ pub struct Builder {
     look_ahead_bytes: usize,
     stdout: Stdout,
     start_timeout: Duration,
+    intensity: Option<Intensity>,
     threads_allowed: bool,
 }
 
@@ -85,6 +87,7 @@ impl Default for Builder {
             look_ahead_bytes: 64 << 20,
             stdout: Stdout::default(),
             start_timeout: Duration::from_secs(30),
+            intensity: None,
             threads_allowed: false,
         }
     }
@@ -243,6 +246,15 @@ impl Builder {
         self
     }
 
+    /// How often the gang's processes may end, or fail to start, with no task to blame, before the pool is broken: more than
+    /// `most` times within `period`, counted anew whenever a task is done. Without it, three times per worker and at least
+    /// ten, within 5 s. (A worker that dies of its task costs that task and is replaced, however often.) The restart
+    /// intensity of OTP's supervisors.
+    pub fn restart_intensity(mut self, most: u32, period: Duration) -> Self {
+        self.intensity = Some(Intensity { most, period });
+        self
+    }
+
     /// Allows start method `fork` although the process runs threads.
     ///
     /// # Safety
@@ -326,7 +338,13 @@ impl Builder {
         if self.look_ahead == Some(0) || self.look_ahead_bytes == 0 {
             return Err(invalid("look_ahead is 0: at least 1 task (and 1 byte) must be under way".to_owned()));
         }
+        if self.intensity.is_some_and(|intensity| intensity.period.is_zero()) {
+            return Err(invalid(
+                "the period of restart_intensity is 0: nothing can be counted within no time".to_owned(),
+            ));
+        }
         let narrow = |tasks: usize| u32::try_from(tasks).unwrap_or(u32::MAX);
+        let usual = || Intensity { most: narrow(3 * workers).max(10), period: Duration::from_secs(5) };
         Ok(Settings {
             workers: narrow(workers),
             max_tasks: self.max_tasks.map(narrow),
@@ -334,6 +352,7 @@ impl Builder {
             seed: self.seed.unwrap_or_else(fresh_seed),
             start_timeout: self.start_timeout,
             grace: self.grace,
+            intensity: self.intensity.unwrap_or_else(usual),
         })
     }
 

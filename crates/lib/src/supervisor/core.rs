@@ -17,11 +17,12 @@ use ganger_os::signal;
 use ganger_os::socket::stream_pair;
 use ganger_os::start::{Guardian, Plan, is_shortage};
 
-use super::event::{Action, ChunkId, Ending, Event, JobId, Span, WorkerId};
+use super::event::{Action, Breakdown, ChunkId, Ending, Event, JobId, Span, WorkerId};
 use super::guardian::Post;
 use super::haul::Haul;
 use super::link::Link;
 use super::memory::MemoryLimits;
+use super::staffing::Intensity;
 use super::state::{Phase, Settings, State};
 use super::token::Token;
 use crate::TaskError;
@@ -52,7 +53,7 @@ pub(crate) struct Core {
     /// When it last said something.
     pub(super) guardian_heard: Instant,
     pub(super) post: Post,
-    pub(super) links: HashMap<u32, Link>,
+    pub(super) links: HashMap<WorkerId, Link>,
     pub(super) chunks: HashMap<ChunkId, Stored>,
     next_chunk: u64,
     /// Sent to every worker first.
@@ -75,7 +76,7 @@ pub(crate) struct Core {
     /// To be woken when the lock is free.
     pub(super) wakers: Vec<Waker>,
     /// Links that have something to write.
-    unflushed: Vec<u32>,
+    unflushed: Vec<WorkerId>,
 }
 
 impl Core {
@@ -134,7 +135,7 @@ impl Core {
 
     /// The process ids of the workers that are alive, as far as is known.
     pub(crate) fn worker_pids(&self) -> Vec<u32> {
-        let alive = self.links.values().filter(|link| link.dead_since.is_none());
+        let alive = self.links.values().filter(|link| link.dead_since.is_none() && !self.state.is_beside(link.id));
         let mut pids: Vec<(u32, u32)> =
             alive.filter_map(|link| Some((link.id.slot, link.pid?.cast_unsigned()))).collect();
         pids.sort_unstable();
@@ -235,13 +236,13 @@ impl Core {
             }
             Action::Retry { span, worker, ending } => self.retry(span, worker, ending),
             Action::Complete { span, worker, ending } => self.complete(span, worker, ending),
-            Action::Break => self.break_down(),
+            Action::Break(why) => self.break_down(why),
             Action::Finish => self.finishing = true,
         }
     }
 
     pub(super) fn link(&mut self, worker: WorkerId) -> Option<&mut Link> {
-        self.links.get_mut(&worker.slot).filter(|link| link.id == worker)
+        self.links.get_mut(&worker)
     }
 
     fn take_back(&mut self, worker: WorkerId) {
@@ -278,8 +279,8 @@ impl Core {
         link.push(Header::plain(Kind::Setup, self.setup.len()), &self.setup);
         tracing::debug!(worker = worker.slot, generation = worker.generation, "starting a worker");
         let asked = guardian.start(worker.slot, worker.generation, theirs, memory);
-        self.links.insert(worker.slot, link);
-        self.unflushed.push(worker.slot);
+        self.links.insert(worker, link);
+        self.unflushed.push(worker);
         self.watch_guardian();
         // A guardian that cannot be asked is dead, which its own descriptor reports.
         asked.or(Ok(()))
@@ -300,12 +301,12 @@ impl Core {
     pub(super) fn start_failed(&mut self, worker: WorkerId, why: String) {
         tracing::warn!(worker = worker.slot, why, "a worker did not start");
         self.cause = Some(why);
-        self.drop_link(worker.slot);
+        self.drop_link(worker);
         self.handle(Event::StartFailed(worker));
     }
 
-    pub(super) fn drop_link(&mut self, slot: u32) -> Option<Link> {
-        let mut link = self.links.remove(&slot)?;
+    pub(super) fn drop_link(&mut self, worker: WorkerId) -> Option<Link> {
+        let mut link = self.links.remove(&worker)?;
         link.end_trouble();
         self.poller.remove(&link.socket);
         if let Some(pidfd) = &link.pidfd {
@@ -316,7 +317,7 @@ impl Core {
 
     fn send(&mut self, worker: WorkerId, span: Span, epoch: u16, position: u32, eager: bool) {
         let Some(stored) = self.chunks.get(&span.chunk) else { return };
-        let Some(link) = self.links.get_mut(&worker.slot) else { return };
+        let Some(link) = self.links.get_mut(&worker) else { return };
         let start = stored.offsets[span.first as usize] as usize;
         let end = stored.offsets[(span.first + span.count) as usize] as usize;
         // Only a task that travels by itself can have been tried before.
@@ -331,14 +332,14 @@ impl Core {
         let header = Header { length: (end - start) as u32, ..header };
         link.set_eager(eager);
         link.push_tasks(&stored.job, header, &stored.bytes, start..end, position + span.count);
-        self.unflushed.push(worker.slot);
+        self.unflushed.push(worker);
         tracing::trace!(worker = worker.slot, tasks = span.count, position, "sent");
     }
 
     fn retire(&mut self, worker: WorkerId) {
         if let Some(link) = self.link(worker) {
             link.push(Header::plain(Kind::Goodbye, 0), &[]);
-            self.unflushed.push(worker.slot);
+            self.unflushed.push(worker);
         }
     }
 
@@ -354,16 +355,24 @@ impl Core {
         }
     }
 
-    fn break_down(&mut self) {
-        let cause = self.cause.get_or_insert_with(|| "the gang's guardian process is gone".to_owned());
+    fn break_down(&mut self, why: Breakdown) {
+        let mut cause = self.cause.take().unwrap_or_else(|| "the gang's guardian process is gone".to_owned());
+        if why == Breakdown::Unstable {
+            let Intensity { most, period } = self.state.intensity();
+            cause = format!(
+                "its processes ended more than {most} times within {period:?} with no task to blame (see \
+                 restart_intensity), lastly so: {cause}"
+            );
+        }
         tracing::error!(cause = cause.as_str(), "the pool is broken");
+        self.cause = Some(cause);
     }
 
     /// Writes what the actions have queued.
     pub(crate) fn flush(&mut self) {
-        let mut slots = std::mem::take(&mut self.unflushed);
-        for slot in slots.drain(..) {
-            let Some(link) = self.links.get_mut(&slot) else { continue };
+        let mut workers = std::mem::take(&mut self.unflushed);
+        for worker in workers.drain(..) {
+            let Some(link) = self.links.get_mut(&worker) else { continue };
             if link.watched_for_room && !std::mem::take(&mut link.stirred) {
                 // It was full, and the poller has not said otherwise.
                 continue;
@@ -377,11 +386,11 @@ impl Core {
                 let _ = self.poller.change(&link.socket, Token::Link(link.id).to_u64(), interest);
             }
         }
-        self.unflushed = slots;
+        self.unflushed = workers;
     }
 
-    pub(super) fn flush_later(&mut self, slot: u32) {
-        self.unflushed.push(slot);
+    pub(super) fn flush_later(&mut self, worker: WorkerId) {
+        self.unflushed.push(worker);
     }
 
     /// Cancels a job; when this returns, all of its tasks that had not begun are completed.
@@ -403,8 +412,8 @@ impl Core {
 
     /// Lets go of what belonged to the gang's processes, and returns what tells whether they are gone.
     pub(crate) fn dismissed(&mut self) -> Vec<PidFd> {
-        let slots: Vec<u32> = self.links.keys().copied().collect();
-        slots.into_iter().filter_map(|slot| self.drop_link(slot)?.pidfd).collect()
+        let workers: Vec<WorkerId> = self.links.keys().copied().collect();
+        workers.into_iter().filter_map(|worker| self.drop_link(worker)?.pidfd).collect()
     }
 
     /// Has these woken when the lock is free.

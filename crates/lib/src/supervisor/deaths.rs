@@ -107,7 +107,7 @@ impl Core {
                     if let Some(link) = self.link(id) {
                         link.readable = true;
                         link.stirred = true;
-                        self.flush_later(id.slot);
+                        self.flush_later(id);
                     }
                 }
                 Token::Death(id) => {
@@ -167,7 +167,7 @@ impl Core {
     }
 
     fn started(&mut self, id: WorkerId, pid: i32, pidfd: ganger_os::child::PidFd) {
-        let Some(link) = self.links.get_mut(&id.slot).filter(|link| link.id == id) else {
+        let Some(link) = self.links.get_mut(&id) else {
             // Nobody waits for it any more.
             pidfd.kill();
             return;
@@ -182,20 +182,19 @@ impl Core {
     }
 
     pub(super) fn collect_all(&mut self) {
-        let slots: Vec<u32> = self.links.keys().copied().collect();
-        for slot in slots {
-            self.collect(slot);
+        let workers: Vec<WorkerId> = self.links.keys().copied().collect();
+        for worker in workers {
+            self.collect(worker);
         }
     }
 
     /// Reads one worker's results and completes their tasks.
-    fn collect(&mut self, slot: u32) {
-        let Some(link) = self.links.get_mut(&slot) else { return };
-        let id = link.id;
+    fn collect(&mut self, id: WorkerId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
         let mut haul = Haul::like(&self.haul);
         let sound = link.collect(&mut haul);
         if let Err(violation) = sound {
-            tracing::error!(worker = slot, violation, "a worker broke the protocol");
+            tracing::error!(worker = id.slot, violation, "a worker broke the protocol");
             link.violation.get_or_insert(violation);
         } else if link.dead_since.is_none() && link.ended_since.is_some_and(|since| since.elapsed() >= ENDED) {
             link.violation.get_or_insert_with(|| "it closed its link".to_owned());
@@ -216,7 +215,7 @@ impl Core {
             self.haul_used = 0;
         }
         if ready {
-            tracing::debug!(worker = slot, "a worker is ready");
+            tracing::debug!(worker = id.slot, "a worker is ready");
             self.handle(Event::WorkerReady(id));
             self.check_shortage();
         }
@@ -264,8 +263,8 @@ impl Core {
     pub(super) fn bury(&mut self, id: WorkerId) {
         let Some(link) = self.link(id) else { return };
         link.readable = true;
-        self.collect(id.slot);
-        let Some(link) = self.drop_link(id.slot) else { return };
+        self.collect(id);
+        let Some(link) = self.drop_link(id) else { return };
         let obituary = Obituary::of(&link);
         tracing::debug!(worker = id.slot, pid = link.pid, end = obituary.message, "a worker is dead");
         if let Some(unready) = &link.unready {
@@ -274,6 +273,9 @@ impl Core {
             self.cause = Some(format!("worker {} {} before it was ready", id.slot, obituary.message));
         }
         let claimed = link.claimed();
+        if link.ready && !link.orphaned && self.state.begun(id, claimed).is_none() {
+            self.cause = Some(format!("worker {} {} while it had no task", id.slot, obituary.message));
+        }
         self.obituary = Some(obituary);
         self.handle(Event::WorkerExited { worker: id, claimed });
         self.obituary = None;

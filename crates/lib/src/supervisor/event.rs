@@ -198,6 +198,17 @@ pub(crate) enum Ending {
     Broken,
 }
 
+/// Why a pool is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Breakdown {
+    /// The guardian is gone, and there cannot be another.
+    Guardian,
+    /// No worker can be started: why is known to the driver.
+    Starts,
+    /// Workers end again and again, and no task is to blame.
+    Unstable,
+}
+
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -242,8 +253,8 @@ pub(crate) enum Action {
         worker: Option<WorkerId>,
         ending: Ending,
     },
-    /// No worker can be started: why is known to the driver.
-    Break,
+    /// Nothing can be run any more; what is completed after this is completed for that.
+    Break(Breakdown),
     /// Nothing is left to be done: the gang may be dismissed.
     Finish,
 }

@@ -157,7 +157,7 @@ impl Core {
         let ill = self.links.values_mut().filter(due).filter_map(|link| link.examine(now).map(|_| link.id));
         let ill: Vec<WorkerId> = ill.collect();
         for id in ill {
-            if let Some(trouble) = self.links.get(&id.slot).and_then(|link| self.trouble(link)) {
+            if let Some(trouble) = self.links.get(&id).and_then(|link| self.trouble(link)) {
                 let (what, task, index) = (trouble.what().as_str(), trouble.task(), trouble.index());
                 let seconds = trouble.elapsed().as_secs_f64();
                 tracing::warn!(

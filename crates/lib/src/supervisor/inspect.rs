@@ -8,7 +8,7 @@ impl Core {
     /// whose result is there.
     pub(crate) fn inspect(&mut self) -> Vec<WorkerStatus> {
         self.collect_all();
-        let alive = self.links.values().filter(|link| link.dead_since.is_none());
+        let alive = self.links.values().filter(|link| link.dead_since.is_none() && !self.state.is_beside(link.id));
         let mut workers: Vec<WorkerStatus> = alive
             .filter_map(|link| {
                 let begun = self.state.begun(link.id, link.claimed());

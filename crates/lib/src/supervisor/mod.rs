@@ -3,7 +3,8 @@
 //! * [`event`]: what happens ([`Event`](event::Event), past tense) and what to do about it ([`Action`](event::Action),
 //!   imperative).
 //! * [`state`]: `handle(now, event) -> actions`. No clock, no descriptor, no thread: everything hard is tested there.
-//! * [`policy`]: how many tasks to send at once.
+//!   [`dispatch`] and [`policy`]: who gets which tasks, and how many at once; [`staffing`] and [`succession`]: starting and
+//!   replacing workers, and the guardian; [`stops`] and [`retries`]: ending what runs, and trying again.
 //! * [`core`]: the state, and what the actions act upon; one lock around it.
 //! * [`link`]: the supervisor's end of one worker; [`deaths`]: reading and judging; [`complete`]: outcomes;
 //!   [`health`]: workers that get nowhere; [`guardian`]: its death and its successor.
@@ -14,6 +15,7 @@
 mod complete;
 pub(crate) mod core;
 mod deaths;
+mod dispatch;
 pub(crate) mod driver;
 pub(crate) mod event;
 mod guardian;
@@ -27,6 +29,7 @@ mod policy;
 mod queue;
 mod retries;
 mod seat;
+mod seats;
 mod shortage;
 #[cfg(test)]
 mod simulation;
@@ -34,6 +37,7 @@ mod simulation;
 mod situations;
 #[cfg(test)]
 mod situations_of_limits;
+pub(crate) mod staffing;
 pub(crate) mod state;
 mod stops;
 mod succession;

@@ -148,7 +148,7 @@ impl State {
     pub(super) fn dispatch_alone(&mut self, now: Time, out: &mut Vec<Action>) {
         let fresh = |worker: &&mut Worker| worker.accepts() && !worker.worked && worker.ahead() == 0;
         while !self.retries.alone.is_empty() {
-            let mut workers = self.seats.iter_mut().filter_map(|seat| seat.worker.as_mut());
+            let mut workers = self.seats.serving_mut();
             let Some(worker) = workers.find(fresh) else { break };
             let Some(span) = self.retries.alone.pop_front() else { break };
             let position = worker.give(span, true, now);
@@ -160,12 +160,11 @@ impl State {
 
     /// Has as many workers replaced as there are tasks that want a fresh one, but for those that will be fresh anyway.
     fn make_room(&mut self, out: &mut Vec<Action>) {
-        let coming = |worker: Option<&Worker>| {
-            worker.is_none_or(|worker| worker.stage != Stage::Ready || worker.allowance == 0 || worker.spent)
-        };
+        let coming =
+            |worker: Option<&Worker>| worker.is_none_or(|worker| worker.stage != Stage::Ready || worker.is_leaving());
         let coming = self.seats.iter().filter(|seat| coming(seat.worker.as_ref())).count();
         for _ in coming..self.retries.alone.len().min(self.seats.len()) {
-            let workers = self.seats.iter_mut().filter_map(|seat| seat.worker.as_mut());
+            let workers = self.seats.serving_mut();
             let usable = workers.filter(|worker| worker.stage == Stage::Ready && !worker.spent && !worker.alone);
             let Some(worker) = usable.min_by_key(|worker| worker.ahead()) else { return };
             worker.spent = true;

@@ -1,19 +1,9 @@
-//! One place in the gang, and the worker that has it.
+//! A worker as the [state machine](super::state) sees it.
 
 use std::collections::VecDeque;
 
 use super::event::{Cause, ChunkId, JobId, Span, Time, WorkerId};
 use crate::wire::claim::POSITIONS;
-
-/// A place in the gang.
-#[derive(Debug)]
-pub(super) struct Seat {
-    /// The how-many-th worker here is, or was, the last.
-    pub(super) generation: u32,
-    pub(super) worker: Option<Worker>,
-    /// When a failed start may be tried again.
-    pub(super) retry_at: Time,
-}
 
 /// What a worker is up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +21,7 @@ pub(super) enum Stage {
     Doomed,
 }
 
-/// A worker as the state machine sees it.
+/// A worker.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) id: WorkerId,
@@ -122,7 +112,12 @@ impl Worker {
         let sendable = self.stage == Stage::Ready && !self.recalled && !self.draining && !self.alone;
         // Behind a task that is to end, others would end with its worker.
         let ending = self.stop.is_some() || self.overdue.is_some();
-        sendable && !ending && !self.spent && self.allowance > 0 && self.sent <= POSITIONS / 2
+        sendable && !ending && !self.is_leaving() && self.sent <= POSITIONS / 2
+    }
+
+    /// Whether it gets no more tasks, and is replaced when it has ended those that it has.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.spent || self.allowance == 0
     }
 
     pub(super) fn idle(&self) -> bool {

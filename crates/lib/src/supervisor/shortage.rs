@@ -3,7 +3,8 @@
 use super::core::Core;
 use super::event::{Event, Time, WorkerId};
 use super::seat::Stage;
-use super::state::{State, backoff};
+use super::staffing::backoff;
+use super::state::State;
 
 impl State {
     /// A start failed for want of something. As long as there are other workers that is no failed start: they do the
@@ -11,14 +12,12 @@ impl State {
     /// failures, as nobody knows whether the want will end.
     pub(super) fn start_postponed(&mut self, now: Time, id: WorkerId) {
         let hopeful = |stage: Stage| matches!(stage, Stage::Starting { .. } | Stage::Ready);
-        if !self.workers().any(|other| other.id != id && hopeful(other.stage)) {
+        if !self.seats.all().any(|other| other.id != id && hopeful(other.stage)) {
             return self.start_failed(now, id);
         }
         if self.worker(id).is_some() {
             self.shortages += 1;
-            let seat = &mut self.seats[id.slot as usize];
-            seat.worker = None;
-            seat.retry_at = now + backoff(self.shortages);
+            self.vacate_until(id, now + backoff(self.shortages));
         }
     }
 }
@@ -38,7 +37,7 @@ impl Core {
             );
         }
         self.cause = Some(why);
-        self.drop_link(worker.slot);
+        self.drop_link(worker);
         self.handle(Event::StartPostponed(worker));
     }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::event::{Action, ChunkId, Event, JobId, JobTerms, Span, Time, WorkerId};
+use super::staffing::Intensity;
 use super::state::{Phase, Settings, State};
 use crate::wire::claim::POSITIONS;
 
@@ -67,7 +68,15 @@ impl Pool {
 
 fn settings(workers: u32, max_tasks: Option<u32>) -> Settings {
     let second = Duration::from_secs(1);
-    Settings { workers, max_tasks, jitter: 0, seed: 0, start_timeout: 30 * second, grace: second }
+    Settings {
+        workers,
+        max_tasks,
+        jitter: 0,
+        seed: 0,
+        start_timeout: 30 * second,
+        grace: second,
+        intensity: Intensity { most: 12, period: 5 * second },
+    }
 }
 
 pub(super) fn worker(slot: u32, generation: u32) -> WorkerId {
@@ -92,7 +101,7 @@ fn text(action: &Action) -> String {
         Action::Terminate(worker) => format!("terminate {}", name(worker)),
         Action::Retry { span, ending, .. } => format!("retry after {ending:?} {}", tasks(span)),
         Action::Complete { span, ending, .. } => format!("{ending:?} {}", tasks(span)),
-        Action::Break => "break".to_owned(),
+        Action::Break(_) => "break".to_owned(),
         Action::Finish => "finish".to_owned(),
         Action::StartGuardian => "start guardian".to_owned(),
     }
@@ -174,24 +183,92 @@ fn a_cancelled_feed_runs_nothing_more() {
 fn a_worker_is_replaced_after_exactly_so_many_tasks() {
     let mut pool = Pool::ready(1, Some(3));
     assert_eq!(pool.submit(5, Some(2)), ["send 0.1 0..2 at 0:0"]);
-    assert_eq!(pool.finish(0, 2, SHORT), ["Delivered 0..2", "send 0.1 2..3 at 0:2"]);
-    assert_eq!(pool.finish(0, 1, SHORT), ["Delivered 2..3", "retire 0.1"]);
+    assert_eq!(pool.finish(0, 2, SHORT), ["Delivered 0..2", "send 0.1 2..3 at 0:2", "start 0.2"]);
+    assert!(pool.tell(Event::WorkerReady(worker(0, 2))).is_empty(), "it waits until the other has ended its last task");
+    assert_eq!(pool.finish(0, 1, SHORT), ["Delivered 2..3", "retire 0.1", "send 0.2 3..5 at 0:0"]);
     assert_eq!(pool.patience(), Some(Duration::from_secs(1)));
     assert_eq!(pool.wait(), ["kill 0.1"]);
-    assert_eq!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 3 }), ["start 0.2"]);
-    assert_eq!(pool.tell(Event::WorkerReady(worker(0, 2))), ["send 0.2 3..5 at 0:0"]);
+    assert!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 3 }).is_empty());
+    let done = Event::Finished { worker: worker(0, 2), count: 2, nanos: 1000 };
+    assert_eq!(pool.tell(done), ["Delivered 3..5"]);
+}
+
+#[test]
+fn a_successor_that_is_not_ready_takes_over_all_the_same() {
+    let mut pool = Pool::ready(1, Some(1));
+    assert_eq!(pool.submit(2, None), ["send 0.1 0..1 at 0:0", "start 0.2"]);
+    assert_eq!(pool.finish(0, 1, SHORT), ["Delivered 0..1", "retire 0.1"]);
+    assert!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 1 }).is_empty());
+    assert_eq!(pool.tell(Event::WorkerReady(worker(0, 2))), ["send 0.2 1..2 at 0:0", "start 0.3"]);
+}
+
+#[test]
+fn a_successor_that_fails_to_start_is_tried_again_and_costs_nothing() {
+    let mut pool = Pool::ready(1, Some(1));
+    assert_eq!(pool.submit(2, None), ["send 0.1 0..1 at 0:0", "start 0.2"]);
+    assert!(pool.tell(Event::StartFailed(worker(0, 2))).is_empty());
+    assert_eq!(pool.wait(), ["start 0.3"]);
+    assert!(pool.tell(Event::WorkerReady(worker(0, 3))).is_empty());
+    assert_eq!(pool.finish(0, 1, SHORT), ["Delivered 0..1", "retire 0.1", "send 0.3 1..2 at 0:0"]);
+    assert_eq!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 1 }), ["start 0.4"]);
+}
+
+#[test]
+fn a_successor_follows_one_that_dies_of_its_last_task() {
+    let mut pool = Pool::ready(1, Some(1));
+    assert_eq!(pool.submit(2, None), ["send 0.1 0..1 at 0:0", "start 0.2"]);
+    assert!(pool.tell(Event::WorkerReady(worker(0, 2))).is_empty());
+    let death = pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 1 });
+    assert_eq!(death, ["Lost 0..1", "send 0.2 1..2 at 0:0", "start 0.3"]);
+}
+
+#[test]
+fn workers_that_end_for_nothing_too_often_break_the_pool() {
+    let mut pool = Pool::ready(1, None);
+    let mut generation = 1;
+    // It dies, and the next one gets ready, unless that was too much.
+    let mut breaks = |pool: &mut Pool| {
+        let mut actions = pool.tell(Event::WorkerExited { worker: worker(0, generation), claimed: 0 });
+        if actions == ["break", "finish"] {
+            return true;
+        }
+        generation += 1;
+        if actions.is_empty() {
+            actions = pool.wait();
+        }
+        assert_eq!(actions, [format!("start 0.{generation}")]);
+        pool.tell(Event::WorkerReady(worker(0, generation)));
+        false
+    };
+    for _ in 0..12 {
+        assert!(!breaks(&mut pool));
+    }
+    // Whoever gets work done may go on.
+    pool.submit(1, None);
+    let done = Event::Finished { worker: worker(0, 13), count: 1, nanos: 1000 };
+    assert_eq!(pool.tell(done), ["Delivered 0..1"]);
+    for _ in 0..12 {
+        assert!(!breaks(&mut pool));
+    }
+    pool.now += Duration::from_secs(5);
+    assert!(!breaks(&mut pool), "most of that is too long ago");
+    for _ in 0..11 {
+        assert!(!breaks(&mut pool));
+    }
+    assert!(breaks(&mut pool));
+    assert_eq!(pool.state.phase(), Phase::Broken);
 }
 
 #[test]
 fn what_was_taken_back_does_not_count_as_run() {
     let mut pool = Pool::ready(2, Some(4));
-    assert_eq!(pool.submit(4, Some(4)), ["send 0.1 0..4 at 0:0"]);
+    assert_eq!(pool.submit(4, Some(4)), ["send 0.1 0..4 at 0:0", "start 0.2"]);
     pool.wait();
     assert_eq!(pool.tell(Event::TakenBack { worker: worker(0, 1), limit: 1 }), ["send 1.1 1..3 at 0:0"]);
     assert_eq!(pool.finish(0, 1, SHORT), ["Delivered 0..1", "epoch 0.1 1", "send 0.1 3..4 at 1:0"]);
     assert_eq!(pool.finish(1, 2, SHORT), ["Delivered 1..3"]);
     assert_eq!(pool.finish(0, 1, SHORT), ["Delivered 3..4"]);
-    assert_eq!(pool.submit(4, Some(4)), ["send 0.1 0..2 at 1:1", "send 1.1 2..4 at 0:2"]);
+    assert_eq!(pool.submit(4, Some(4)), ["send 0.1 0..2 at 1:1", "send 1.1 2..4 at 0:2", "start 1.2"]);
 }
 
 #[test]
@@ -226,7 +303,7 @@ fn failed_starts_are_repeated_later_and_break_the_pool_in_the_end() {
     assert!(pool.tell(Event::WorkerExited { worker: worker(0, 2), claimed: 0 }).is_empty());
     assert_eq!(pool.patience(), Some(Duration::from_millis(100)));
     assert_eq!(pool.wait(), ["start 0.3"]);
-    assert_eq!(pool.tell(Event::StartFailed(worker(0, 3))), ["Broken 0..2", "break", "finish"]);
+    assert_eq!(pool.tell(Event::StartFailed(worker(0, 3))), ["break", "Broken 0..2", "finish"]);
     assert_eq!((pool.state.phase(), pool.patience()), (Phase::Broken, None));
     assert_eq!(pool.submit(1, None), ["Broken 0..1"]);
 }
@@ -252,8 +329,8 @@ fn the_end_comes_once_and_completes_everything() {
     for (event, ending, broken) in ends {
         let mut pool = Pool::ready(1, None);
         pool.submit(5, Some(2));
-        let mut expected = vec!["take back 0.1".to_owned(), format!("{ending} 0..2"), format!("{ending} 2..5")];
-        expected.extend(broken.map(str::to_owned));
+        let mut expected: Vec<String> = broken.map(str::to_owned).into_iter().collect();
+        expected.extend(["take back 0.1".to_owned(), format!("{ending} 0..2"), format!("{ending} 2..5")]);
         expected.push("finish".to_owned());
         assert_eq!(pool.tell(event), expected);
         for late in [Event::Terminated, Event::GuardianLost, Event::Closed, Event::DeadlinePassed] {

@@ -49,8 +49,12 @@ impl State {
 
     /// Does what is due by now.
     pub(super) fn enforce_limits(&mut self, now: Time, out: &mut Vec<Action>) {
-        let due: Vec<WorkerId> =
-            self.workers().filter(|worker| self.next_limit(worker).is_some_and(|at| at <= now)).map(|w| w.id).collect();
+        let due: Vec<WorkerId> = self
+            .seats
+            .serving()
+            .filter(|worker| self.next_limit(worker).is_some_and(|at| at <= now))
+            .map(|w| w.id)
+            .collect();
         for id in due {
             let grace = self.settings.grace;
             let Some(worker) = self.worker(id) else { continue };
@@ -84,7 +88,7 @@ impl State {
             self.expiries.pop_first();
             // What is tried again has begun once: it does not wait for that any more.
             let waiting = self.queue.remove(|span| span.chunk == chunk && !self.retries.has(*span));
-            let holders = self.seats.iter_mut().filter_map(|seat| seat.worker.as_mut());
+            let holders = self.seats.serving_mut();
             let mut job = waiting.first().map(|span| span.job);
             for holder in holders.filter(|worker| worker.has_chunk(chunk)) {
                 job = job.or_else(|| holder.job_of(chunk));

@@ -5,7 +5,8 @@
 
 use super::event::{Action, Time};
 use super::seat::Stage;
-use super::state::{State, backoff};
+use super::staffing::backoff;
+use super::state::State;
 use super::stops::recall;
 
 /// Whether there is somebody who starts workers.
@@ -31,12 +32,13 @@ impl State {
     pub(super) fn guardian_died(&mut self, now: Time, out: &mut Vec<Action>) {
         if let Post::Filled { proven: true } = self.post {
             self.failures = 0;
+            self.ended_for_nothing(now);
             self.post = Post::Vacant { until: now };
         } else {
             self.failures += 1;
             self.post = Post::Vacant { until: now + backoff(self.failures) };
         }
-        for worker in self.seats.iter_mut().filter_map(|seat| seat.worker.as_mut()) {
+        for worker in self.seats.all_mut() {
             // At once, and not with its death: what it has not begun can be cancelled, or sent to others.
             recall(worker, out);
             worker.stage = Stage::Doomed;
@@ -61,7 +63,8 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::event::{Event, WorkerId};
+    use crate::supervisor::event::{Breakdown, Event, WorkerId};
+    use crate::supervisor::staffing::Intensity;
     use crate::supervisor::state::{Phase, Settings};
 
     fn tell(state: &mut State, now: Time, event: Event) -> Vec<Action> {
@@ -79,6 +82,7 @@ mod tests {
             seed: 0,
             start_timeout: Time::from_secs(30),
             grace: Time::from_secs(1),
+            intensity: Intensity { most: 12, period: Time::from_secs(5) },
         });
         tell(&mut state, Time::ZERO, Event::DeadlinePassed);
         for slot in 0..4 {
@@ -109,7 +113,7 @@ mod tests {
             assert_eq!(at, Time::from_millis(wait));
             assert_eq!(tell(&mut state, at, Event::DeadlinePassed), [Action::StartGuardian]);
         }
-        assert!(tell(&mut state, Time::ZERO, Event::GuardianDied).contains(&Action::Break));
+        assert!(tell(&mut state, Time::ZERO, Event::GuardianDied).contains(&Action::Break(Breakdown::Starts)));
         assert_eq!(state.phase(), Phase::Broken);
     }
 }

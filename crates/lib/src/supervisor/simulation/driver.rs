@@ -124,7 +124,7 @@ impl<'a> Simulation<'a> {
             Action::Retry { .. } if self.fault == Fault::ForgetsRetries => {}
             Action::Retry { span, worker, ending } => self.model.retry(span, worker, ending),
             Action::Complete { span, worker, ending } => self.complete(span, worker, ending),
-            Action::Break => self.model.break_down(),
+            Action::Break(_) => self.model.break_down(),
             Action::Finish => self.model.finish(),
         }
     }
@@ -161,6 +161,7 @@ impl<'a> Simulation<'a> {
     /// The guardian dies, or does not get ready. Its workers die with it, each when it is its turn.
     pub(super) fn guardian_dies(&mut self) {
         self.happened += 1;
+        self.model.now = self.now;
         self.model.guardian_died();
         for worker in &mut self.workers {
             worker.killed = true;
@@ -286,6 +287,7 @@ impl<'a> Simulation<'a> {
         let next = claim::read(&worker.word).next;
         let claimed = if self.fault == Fault::ForgetsAClaim { next.saturating_sub(1) } else { next };
         self.happened += 1;
+        self.model.now = self.now;
         self.model.exited(worker.id);
         self.handle(Event::WorkerExited { worker: worker.id, claimed });
     }
@@ -299,9 +301,11 @@ impl<'a> Simulation<'a> {
     fn fail_start(&mut self, id: WorkerId) {
         if self.rng.below(2) == 0 {
             let others = self.queue.iter().any(|action| matches!(action, Action::Start(_)));
+            self.model.now = self.now;
             self.model.start_postponed(id, others);
             self.handle(Event::StartPostponed(id));
         } else {
+            self.model.now = self.now;
             self.model.start_failed(id);
             self.handle(Event::StartFailed(id));
         }

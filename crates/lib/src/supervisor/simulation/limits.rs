@@ -104,6 +104,7 @@ impl Model {
     /// A result was read: what comes next in this worker begins now, as far as anybody knows.
     pub(super) fn read(&mut self, id: WorkerId) {
         let now = self.now;
+        self.restarts.clear();
         if let Some(worker) = self.worker(id) {
             worker.began = now;
         }
@@ -247,7 +248,7 @@ impl Model {
                 let able = worker.ready && !worker.doomed && worker.leaving.is_none() && worker.inflight.is_empty();
                 able && (!fresh || worker.given == 0)
             };
-            self.workers.iter().find(fits).map(|worker| worker.id)
+            self.workers.iter().filter(|worker| !self.waits(worker.id)).find(fits).map(|worker| worker.id)
         };
         let due = |alone: bool| {
             let waits = |task: &&super::model::Task| task.place == Place::Waiting && task.failed > 0;

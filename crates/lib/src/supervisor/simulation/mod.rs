@@ -3,7 +3,7 @@
 //!
 //! * [`world`]: the workers, each with a real claim word.
 //! * [`driver`]: carries actions out as the real driver does.
-//! * [`model`]: the reference, and which actions fit it; [`promises`]: what must hold between events.
+//! * [`model`]: the reference, and which actions fit it; [`staff`]: of processes; [`limits`]: of stops and retries; [`promises`]: what must hold between events.
 //! * [`schedule`]: what happens in a run.
 //!
 //! `GANGER_TEST_SEEDS` sets how many seeds run, `GANGER_TEST_SEED` replays one and prints everything that happens.
@@ -13,6 +13,7 @@ mod limits;
 mod model;
 mod promises;
 mod schedule;
+mod staff;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -142,7 +143,8 @@ fn runs_reach_everything_that_can_happen() {
         "ending: Lost",
         "ending: Cancelled",
         "ending: Broken",
-        "Break",
+        "Break(Starts)",
+        "Break(Unstable)",
         "Finish",
         "Stopped(",
         "Ask(",

@@ -48,7 +48,7 @@ pub(super) struct Job {
 pub(super) struct Known {
     pub(super) id: WorkerId,
     pub(super) ready: bool,
-    started: Time,
+    pub(super) started: Time,
     /// When it was told to leave.
     pub(super) leaving: Option<Time>,
     pub(super) doomed: bool,
@@ -98,9 +98,9 @@ pub(super) struct Model {
     pub(super) expiries: Vec<Option<Time>>,
     pub(super) jobs: Vec<Job>,
     pub(super) workers: Vec<Known>,
-    generations: Vec<u32>,
+    pub(super) generations: Vec<u32>,
     /// Whose starts have failed.
-    refused: Vec<WorkerId>,
+    pub(super) refused: Vec<WorkerId>,
     pub(super) now: Time,
     pub(super) waiting: u64,
     /// How many of them wait to be tried again.
@@ -111,14 +111,16 @@ pub(super) struct Model {
     pub(super) dying: Option<(WorkerId, Stop)>,
     pub(super) uncompleted: u64,
     /// Starts that failed since one succeeded.
-    failures: u32,
+    pub(super) failures: u32,
+    /// When processes ended with no task to blame, since a task was done.
+    pub(super) restarts: Vec<Time>,
+    /// They did so too often.
+    pub(super) unstable: bool,
     pub(super) closed: bool,
     pub(super) terminated: bool,
     pub(super) guardian_lost: bool,
     pub(super) guardian: Guardian,
-    /// It was due to break when its tasks began to end for that.
-    breaking: bool,
-    broken: bool,
+    pub(super) broken: bool,
     pub(super) finished: bool,
     pub(super) context: Context,
     /// The first thing that was wrong.
@@ -142,11 +144,12 @@ impl Model {
             dying: None,
             uncompleted: 0,
             failures: 0,
+            restarts: Vec::new(),
+            unstable: false,
             closed: false,
             terminated: false,
             guardian_lost: false,
             guardian: Guardian::Serves { proven: false },
-            breaking: false,
             broken: false,
             finished: false,
             context: Context::Nothing,
@@ -161,7 +164,7 @@ impl Model {
     }
 
     /// Whether the pool was ended, by whatever.
-    fn given_up(&self) -> bool {
+    pub(super) fn given_up(&self) -> bool {
         self.terminated || self.guardian_lost || self.broken
     }
 
@@ -215,20 +218,6 @@ impl Model {
         self.guardian_lost = true;
     }
 
-    /// All workers will die of it; none of them is a start that failed.
-    pub(super) fn guardian_died(&mut self) {
-        let proven = self.guardian == Guardian::Serves { proven: true };
-        self.failures = if proven { 0 } else { self.failures + 1 };
-        self.guardian = Guardian::Gone;
-        for worker in &mut self.workers {
-            worker.doomed = true;
-        }
-    }
-
-    pub(super) fn guardian_ready(&mut self) {
-        self.guardian = Guardian::Serves { proven: false };
-    }
-
     /// A worker has begun a task.
     pub(super) fn claimed(&mut self, worker: WorkerId, id: TaskId) {
         let task = *self.task(id);
@@ -244,44 +233,7 @@ impl Model {
 
     // What the supervisor is told.
 
-    pub(super) fn ready(&mut self, id: WorkerId) {
-        if let Some(worker) = self.worker(id)
-            && !worker.doomed
-        {
-            worker.ready = true;
-            self.failures = 0;
-            self.guardian = Guardian::Serves { proven: true };
-        }
-    }
-
-    pub(super) fn start_failed(&mut self, id: WorkerId) {
-        self.failures += 1;
-        self.refused.push(id);
-        self.workers.retain(|worker| worker.id != id);
-    }
-
-    /// It counts as a failure only where nobody else is left to do the work, and no `others` are about to be started.
-    pub(super) fn start_postponed(&mut self, id: WorkerId, others: bool) {
-        let hopeful = |worker: &Known| worker.id != id && worker.leaving.is_none() && !worker.doomed;
-        if others || self.workers.iter().any(hopeful) {
-            self.workers.retain(|worker| worker.id != id);
-        } else {
-            self.start_failed(id);
-        }
-    }
-
-    /// A death is judged; everything that the worker had and did not begin waits again.
-    pub(super) fn exited(&mut self, id: WorkerId) {
-        let Some(place) = self.workers.iter().position(|worker| worker.id == id) else { return };
-        let worker = self.workers.swap_remove(place);
-        self.failures += u32::from(!worker.ready && !worker.doomed);
-        self.context = Context::Death(id, 0);
-        self.dying = worker.stop.map(|stop| (id, stop));
-        let unbegun: Vec<TaskId> = worker.inflight.into_iter().filter(|task| !self.task(*task).claimed).collect();
-        self.wait_again(&unbegun);
-    }
-
-    fn wait_again(&mut self, tasks: &[TaskId]) {
+    pub(super) fn wait_again(&mut self, tasks: &[TaskId]) {
         for id in tasks {
             self.task(*id).place = Place::Waiting;
             let task = *self.task(*id);
@@ -292,33 +244,6 @@ impl Model {
     }
 
     // What the supervisor does.
-
-    pub(super) fn start_guardian(&mut self) {
-        let missing = self.guardian == Guardian::Gone && !self.over() && !self.given_up();
-        let state = self.guardian;
-        self.require(missing, || format!("a guardian is started while one is {state:?}, or none is needed"));
-        self.guardian = Guardian::Starting;
-    }
-
-    pub(super) fn start(&mut self, id: WorkerId, now: Time) {
-        let taken = self.workers.iter().any(|worker| worker.id.slot == id.slot);
-        self.require(!taken, || format!("{id:?} is started beside another"));
-        let served = matches!(self.guardian, Guardian::Serves { .. });
-        self.require(served, || format!("{id:?} is started, and nobody is there to do it"));
-        let last = std::mem::replace(&mut self.generations[id.slot as usize], id.generation);
-        self.require(id.generation > last, || format!("{id:?} is not younger than the last one"));
-        self.workers.push(Known {
-            id,
-            ready: false,
-            started: now,
-            leaving: None,
-            doomed: false,
-            inflight: VecDeque::new(),
-            given: 0,
-            began: now,
-            stop: None,
-        });
-    }
 
     /// `claim` is the word before it is raised.
     pub(super) fn send(&mut self, id: WorkerId, span: Span, place: (u16, u32), claim: Claim) {
@@ -371,36 +296,7 @@ impl Model {
         self.require(epoch == claim.epoch.wrapping_add(1), || format!("{id:?} begins {epoch} after {claim:?}"));
     }
 
-    pub(super) fn retire(&mut self, id: WorkerId, now: Time) {
-        let over = self.over();
-        let most = self.settings.max_tasks.unwrap_or(u32::MAX);
-        let least = most.saturating_sub(self.settings.jitter).max(1);
-        let Some(worker) = self.worker(id) else { return self.require(false, || format!("{id:?} is not known")) };
-        let (used_up, rests) = ((least..=most).contains(&worker.given), worker.inflight.is_empty());
-        let (given, again) = (worker.given, worker.leaving.replace(now).is_some());
-        let replaced = !used_up && !over && self.fresh_wanted > 0;
-        self.fresh_wanted -= u32::from(replaced);
-        self.require(used_up || over || replaced, || format!("{id:?} retires after {given} tasks of {least}..={most}"));
-        self.require(rests && !again, || format!("{id:?} is told to leave twice, or with tasks"));
-    }
-
-    pub(super) fn kill(&mut self, id: WorkerId, now: Time) {
-        // Its killing was decided before its start was known to have failed.
-        if self.refused.contains(&id) || self.kills_for_stop(id) {
-            return;
-        }
-        let (over, limit) = (self.over(), self.settings.start_timeout);
-        let Some(worker) = self.worker(id) else { return self.require(false, || format!("{id:?} is not known")) };
-        let stuck = !worker.ready && now >= worker.started + limit;
-        let late = worker.leaving.is_some_and(|since| now >= since + Time::from_secs(1));
-        let unready = !worker.ready && over;
-        // One that takes too long to start stays a start: its death counts as a failure.
-        let again = if stuck && !over { false } else { std::mem::replace(&mut worker.doomed, true) };
-        self.require((late || unready || stuck) && !again, || format!("{id:?} is killed without need"));
-    }
-
     pub(super) fn complete(&mut self, span: Span, worker: Option<WorkerId>, ending: Ending) {
-        self.breaking |= ending == Ending::Broken && self.should_break();
         let job = self.chunks[span.chunk.0 as usize].0;
         self.require(job == span.job && span.count > 0, || format!("{span:?} is of {job:?}"));
         for id in (span.first..span.first + span.count).map(|first| (span.chunk, first)) {
@@ -458,7 +354,7 @@ impl Model {
             Ending::Cancelled => {
                 (self.jobs[job.0 as usize].cancelled && !task.claimed) || self.terminated || self.finished
             }
-            Ending::Broken => self.guardian_lost || self.breaking || self.broken,
+            Ending::Broken => self.broken,
         }
     }
 
@@ -479,23 +375,6 @@ impl Model {
             }
             Context::Nothing | Context::Results(..) => false,
         }
-    }
-
-    pub(super) fn ready_workers(&self) -> usize {
-        self.workers.iter().filter(|worker| worker.is_usable()).count()
-    }
-
-    /// Whether three starts have failed, and a pool that needs workers has none, nor one that may get ready.
-    pub(super) fn should_break(&self) -> bool {
-        let hopeful = |worker: &Known| worker.leaving.is_none() && !worker.doomed;
-        let hope = self.guardian == Guardian::Starting || self.workers.iter().any(hopeful);
-        self.failures >= 3 && !self.over() && !hope
-    }
-
-    pub(super) fn break_down(&mut self) {
-        let due = !self.broken && (self.guardian_lost || self.breaking || self.should_break());
-        self.require(due, || "the pool breaks twice, or without a reason".to_owned());
-        self.broken = true;
     }
 
     pub(super) fn finish(&mut self) {

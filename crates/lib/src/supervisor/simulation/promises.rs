@@ -39,13 +39,13 @@ impl Model {
 
     /// No silent hang: what waits, waits for something that will come.
     fn check_progress(&mut self, deadline: Option<Time>, hungry: bool) {
-        let takes = |worker: &Known| worker.is_usable() && worker.inflight.is_empty();
+        let takes = |worker: &Known| worker.is_usable() && worker.inflight.is_empty() && !self.waits(worker.id);
         let idle = self.workers.iter().find(|worker| takes(worker)).map(|worker| worker.id);
         // What is tried again may have to wait for its time, or for a fresh worker.
         let waiting = self.waiting - self.resting;
         self.require(waiting == 0 || idle.is_none(), || format!("{waiting} tasks wait while {idle:?} is idle"));
         self.require(hungry || waiting > 0 || idle.is_none(), || format!("{idle:?} is idle, and nobody is told"));
-        let vacant = self.workers.len() < self.settings.workers as usize;
+        let vacant = (0..self.settings.workers).any(|slot| !self.workers.iter().any(|it| it.id.slot == slot));
         let wanted = !self.closed || !self.over();
         let coming = deadline.is_some() || self.guardian == Guardian::Starting;
         self.require(!vacant || !wanted || coming, || "a seat is empty and no deadline is set".to_owned());

@@ -8,6 +8,7 @@ use super::model::Guardian;
 use super::world::Life;
 use crate::rng::TaskRng;
 use crate::supervisor::event::{Event, Failures, JobId, JobTerms, RetryTerms};
+use crate::supervisor::staffing::Intensity;
 use crate::supervisor::state::Settings;
 
 /// How many things happen before the way to the end.
@@ -34,6 +35,7 @@ pub(super) fn run(seed: u64, fault: Fault, trace: &mut Option<Vec<String>>) -> O
         workers: 1 + rng.below(8) as u32,
         max_tasks: (rng.below(3) == 0).then(|| 1 + rng.below(6) as u32),
         jitter: rng.below(4) as u32,
+        intensity: Intensity { most: [1000, 8, 1][rng.below(3) as usize], period: Duration::from_secs(5) },
         seed,
     };
     let risks = Risks {
@@ -278,8 +280,9 @@ impl Simulation<'_> {
 
     /// Some workers hang in what they run. Everything else must come to its end, whoever had it.
     fn run_down(&mut self) {
-        // The first is spared: someone must be left to do the work.
-        for at in 1..self.workers.len() {
+        // One is spared: someone must be left to do the work.
+        let spared = self.workers.iter().position(|worker| self.model.serves(worker.id));
+        for at in (0..self.workers.len()).filter(|at| Some(*at) != spared) {
             self.workers[at].hung = self.workers[at].running.is_some() && self.rng.below(3) == 0;
         }
         self.come_to_rest();

@@ -1,0 +1,96 @@
+//! Who gets which tasks, and how many at once. A part of the [state machine](super::state).
+
+use std::time::Duration;
+
+use super::event::{Action, JobId, Time};
+use super::policy::Pace;
+use super::seat::{Stage, Worker};
+use super::state::State;
+use crate::wire::claim::POSITIONS;
+
+/// A worker that got nowhere for so long gives what it has not begun to idle ones.
+pub(super) const STALL: Duration = Duration::from_millis(2);
+
+impl State {
+    /// Whether a worker could take more tasks than the queue has.
+    pub(crate) fn hungry(&self) -> bool {
+        let takes_more = |worker: &Worker| worker.accepts() && self.pace_of(worker).takes_more(worker.ahead());
+        self.queue.tasks() == 0 && self.seats.serving().any(takes_more)
+    }
+
+    /// Whether results may lie in a ring without an announcement.
+    pub(crate) fn collects(&self) -> bool {
+        // A single task needs none: a worker that comes to rest announces it.
+        self.seats.serving().any(|worker| worker.ahead() > 1 && worker.silent)
+    }
+
+    /// How far an input may be ahead of its reader, for a function.
+    pub(crate) fn look_ahead(&self, function: u64) -> u32 {
+        self.paces.get(&function).copied().unwrap_or_default().look_ahead(self.settings.workers)
+    }
+
+    /// The pace of what the worker has in flight, or would get next.
+    fn pace_of(&self, worker: &Worker) -> Pace {
+        let job = worker.last_job().or_else(|| self.queue.front_job());
+        job.map(|job| self.pace(job)).unwrap_or_default()
+    }
+
+    fn pace(&self, job: JobId) -> Pace {
+        let function = self.jobs.get(&job).map(|job| job.terms.function);
+        function.and_then(|function| self.paces.get(&function)).copied().unwrap_or_default()
+    }
+
+    /// Takes note of how long tasks took.
+    pub(super) fn learn(&mut self, job: JobId, count: u32, nanos: u64) {
+        if let Some(job) = self.jobs.get(&job) {
+            self.paces.entry(job.terms.function).or_default().learn(count, nanos);
+        }
+    }
+
+    pub(super) fn dispatch(&mut self, now: Time, out: &mut Vec<Action>) {
+        while let Some(job) = self.queue.front_job() {
+            let pace = self.pace(job);
+            let chunksize = self.jobs.get(&job).and_then(|job| job.terms.chunksize);
+            let most = chunksize.unwrap_or_else(|| pace.batch(self.queue.tasks(), self.settings.workers));
+            let takes = |worker: &&mut Worker| {
+                worker.accepts()
+                    && match chunksize {
+                        Some(size) => worker.ahead() < size.saturating_mul(2) && pace.takes_more(worker.ahead().min(1)),
+                        None => pace.takes_more(worker.ahead()),
+                    }
+            };
+            let taker = self.seats.serving_mut().filter(takes).min_by_key(|worker| worker.ahead());
+            let Some(worker) = taker else { return };
+            let most = most.min(worker.allowance).min(POSITIONS / 4);
+            let Some(span) = self.queue.pop(most) else { return };
+            let eager = pace.eager();
+            let position = worker.give(span, eager, now);
+            out.push(Action::Send { worker: worker.id, span, epoch: worker.epoch, position, eager });
+        }
+    }
+
+    /// A worker whose waiting tasks an idle one could run: the one that got nowhere for longest.
+    pub(super) fn stalled(&self) -> Option<&Worker> {
+        let idle = self.queue.tasks() == 0 && self.seats.serving().any(|worker| worker.idle() && worker.accepts());
+        if !idle {
+            return None;
+        }
+        let behind = |worker: &&Worker| {
+            // A single task has most likely begun, and whether it has need be asked only once.
+            let waiting = worker.ahead() > 1 || (worker.ahead() == 1 && !worker.begun);
+            worker.stage == Stage::Ready && !worker.draining && !worker.recalled && waiting
+        };
+        self.seats.serving().filter(behind).min_by_key(|worker| worker.moved)
+    }
+
+    /// Has the stalled worker's tasks asked back, if it is time.
+    pub(super) fn unstall(&mut self, now: Time, out: &mut Vec<Action>) {
+        if let Some(worker) = self.stalled().filter(|worker| worker.moved + STALL <= now) {
+            let id = worker.id;
+            out.push(Action::TakeBackGently(id));
+            if let Some(worker) = self.worker(id) {
+                worker.recalled = true;
+            }
+        }
+    }
+}
