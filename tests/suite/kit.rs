@@ -32,6 +32,7 @@ pub(crate) fn helper(name: &str) -> Command {
     Command::new(Path::new(match name {
         "supervised" => env!("CARGO_BIN_EXE_supervised"),
         "printing" => env!("CARGO_BIN_EXE_printing"),
+        "injected" => env!("CARGO_BIN_EXE_injected"),
         "storm" => env!("CARGO_BIN_EXE_storm"),
         other => panic!("there is no helper {other:?}"),
     }))

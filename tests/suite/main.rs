@@ -25,6 +25,7 @@ mod methods;
 mod readme;
 mod retries;
 mod supervisor;
+mod syscalls;
 
 use ganger::StartMethod;
 use ganger_tests::Case;
@@ -70,7 +71,10 @@ fn main() -> std::process::ExitCode {
     });
     let once = ONCE.iter().flat_map(|(group, cases)| named(group, cases));
     let on_demand: Vec<Case> = named("leaks", harness::LEAKS).collect();
-    ganger_tests::run(&contract.chain(once).chain(faults::matrix()).collect::<Vec<_>>(), &on_demand)
+    ganger_tests::run(
+        &contract.chain(once).chain(faults::matrix()).chain(syscalls::cells()).collect::<Vec<_>>(),
+        &on_demand,
+    )
 }
 
 fn named(group: &'static str, cases: Once) -> impl Iterator<Item = Case> {

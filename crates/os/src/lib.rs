@@ -21,8 +21,11 @@ pub mod signal;
 pub mod socket;
 pub mod start;
 pub mod thread;
+pub mod word;
 
 mod ring;
+#[cfg(test)]
+mod ring_model;
 mod takeover;
 mod title;
 

@@ -11,8 +11,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 
 use crate::fd::Fd;
-use crate::ring::Ring;
 pub use crate::ring::{Corrupt, Record};
+use crate::ring::{Mapped, Ring};
 
 const WORDS: usize = 4096;
 /// Room for 32,768 short results: a supervisor that is busy for some milliseconds holds nobody up.
@@ -126,10 +126,12 @@ impl Page {
         unsafe { &*word }
     }
 
-    fn ring(&self) -> Ring<'_> {
+    fn ring(&self) -> Ring<'_, AtomicU64, Mapped> {
         // SAFETY: the ring starts within the mapping, right behind the words.
         let data = unsafe { self.start.add(WORDS) };
-        Ring { head: self.word(HEAD), tail: self.word(TAIL), data, capacity: RING as u64 }
+        // SAFETY: it ends with the mapping, which lives as long as `self`; only the ring's two ends lead into it.
+        let bytes = unsafe { Mapped::new(data, RING) };
+        Ring { head: self.word(HEAD), tail: self.word(TAIL), bytes }
     }
 }
 
@@ -184,6 +186,7 @@ impl Results {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::Bytes;
 
     #[test]
     fn records_of_all_sizes_come_out_as_they_went_in_across_many_wraps() {
@@ -227,7 +230,7 @@ mod tests {
         writer.ring().head.store(u64::MAX, std::sync::atomic::Ordering::Release);
         assert_eq!(reader.peek(), Err(Corrupt));
         writer.ring().head.store(32, std::sync::atomic::Ordering::Release);
-        writer.ring().write(0, &1_000_000_u32.to_ne_bytes());
+        writer.ring().bytes.write(0, &1_000_000_u32.to_ne_bytes());
         assert_eq!(reader.peek(), Err(Corrupt));
     }
 

@@ -2,11 +2,14 @@
 //!
 //! A record is 16 bytes of header (length, tag, a 64-bit extra) and the bytes, padded to 16. A header therefore never
 //! wraps; the bytes may. The writer publishes a record by moving `head` past it; the reader frees it by moving `tail`.
+//! Every order in which the two can do so is gone through in `ring_model.rs`.
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-const HEADER: u64 = 16;
+use crate::word::Word;
+
+pub(crate) const HEADER: u64 = 16;
 
 /// The header of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,28 +26,41 @@ pub struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corrupt;
 
-/// The bytes of a ring and its two ends.
+/// The two ends of a ring, and its bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ring<'a> {
-    pub(crate) head: &'a AtomicU64,
-    pub(crate) tail: &'a AtomicU64,
-    pub(crate) data: NonNull<u8>,
-    /// A power of two.
-    pub(crate) capacity: u64,
+pub(crate) struct Ring<'a, W, B> {
+    pub(crate) head: &'a W,
+    pub(crate) tail: &'a W,
+    pub(crate) bytes: B,
 }
 
-impl Ring<'_> {
+/// The memory of a ring. Headers are at multiples of their size; bytes wrap from its end to its start.
+pub(crate) trait Bytes {
+    /// How many there are: a power of two.
+    fn capacity(&self) -> u64;
+
+    fn write_header(&self, offset: usize, header: [u64; 2]);
+
+    fn read_header(&self, offset: usize) -> [u64; 2];
+
+    fn write(&self, offset: usize, bytes: &[u8]);
+
+    /// Appends `length` bytes to `out`.
+    fn copy(&self, offset: usize, length: usize, out: &mut Vec<u8>);
+}
+
+impl<W: Word, B: Bytes> Ring<'_, W, B> {
     /// Appends a record; `false` when there is no room for it now.
     pub(crate) fn push(&self, tag: u32, extra: u64, bytes: &[u8]) -> bool {
         let head = self.head.load(Ordering::Relaxed);
         // Acquire: what the reader has freed it has also finished reading.
         let used = head.wrapping_sub(self.tail.load(Ordering::Acquire));
         let needed = size_of_record(bytes.len() as u64);
-        if needed > self.capacity.saturating_sub(used) {
+        if needed > self.bytes.capacity().saturating_sub(used) {
             return false;
         }
-        self.write_header(head, [u64::from(tag) << 32 | bytes.len() as u64, extra]);
-        self.write(head + HEADER, bytes);
+        self.bytes.write_header(self.offset(head), [u64::from(tag) << 32 | bytes.len() as u64, extra]);
+        self.bytes.write(self.offset(head + HEADER), bytes);
         self.head.store(head + needed, Ordering::Release);
         true
     }
@@ -63,30 +79,17 @@ impl Ring<'_> {
         if used == 0 {
             return Ok(None);
         }
-        if used > self.capacity || used < HEADER {
+        if used > self.bytes.capacity() || used < HEADER {
             return Err(Corrupt);
         }
-        let [first, extra] = self.read_header(at);
+        let [first, extra] = self.bytes.read_header(self.offset(at));
         let record = Record { length: first as u32, tag: (first >> 32) as u32, extra };
         if size_of_record(record.length.into()) > used { Err(Corrupt) } else { Ok(Some(record)) }
     }
 
     /// Copies the bytes of the record at `at` to the end of `out` and returns where the next record is.
     pub(crate) fn copy(&self, at: u64, record: Record, out: &mut Vec<u8>) -> u64 {
-        let start = out.len();
-        let length = record.length as usize;
-        out.reserve(length);
-        let offset = self.offset(at + HEADER);
-        let first = length.min(self.capacity as usize - offset);
-        let spare = out.spare_capacity_mut().as_mut_ptr().cast::<u8>();
-        // SAFETY: `offset` and `first` stay within the ring, `spare` has room for `length`; the regions are disjoint.
-        unsafe { std::ptr::copy_nonoverlapping(self.data.as_ptr().wrapping_add(offset), spare, first) };
-        if length > first {
-            // SAFETY: as above, for the part that wrapped to the ring's start.
-            unsafe { std::ptr::copy_nonoverlapping(self.data.as_ptr(), spare.wrapping_add(first), length - first) };
-        }
-        // SAFETY: the two copies have filled `length` bytes after `start`.
-        unsafe { out.set_len(start + length) };
+        self.bytes.copy(self.offset(at + HEADER), record.length as usize, out);
         at + size_of_record(record.length.into())
     }
 
@@ -96,35 +99,82 @@ impl Ring<'_> {
     }
 
     fn offset(&self, at: u64) -> usize {
-        (at & (self.capacity - 1)) as usize
+        (at & (self.bytes.capacity() - 1)) as usize
+    }
+}
+
+/// Memory that is mapped, and that the other process may write to at any time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mapped {
+    start: NonNull<u8>,
+    capacity: usize,
+}
+
+impl Mapped {
+    /// # Safety
+    /// `capacity` bytes from `start` on, which is a multiple of 16, stay mapped for as long as this is used, and nobody has a
+    /// reference into them.
+    pub(crate) unsafe fn new(start: NonNull<u8>, capacity: usize) -> Self {
+        Self { start, capacity }
     }
 
-    pub(crate) fn write(&self, at: u64, bytes: &[u8]) {
-        let offset = self.offset(at);
-        let first = bytes.len().min(self.capacity as usize - offset);
-        let start = self.data.as_ptr();
-        // SAFETY: `offset` and `first` stay within the ring, and `push` found the room free of the reader.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start.wrapping_add(offset), first) };
-        let rest = bytes.len() - first;
-        if rest > 0 {
-            // SAFETY: as above, for the part that wraps to the ring's start.
-            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr().wrapping_add(first), start, rest) };
+    fn at(&self, offset: usize) -> *mut u8 {
+        assert!(offset < self.capacity, "offset {offset} in a ring of {}", self.capacity);
+        self.start.as_ptr().wrapping_add(offset)
+    }
+
+    fn header(&self, offset: usize) -> *mut [u64; 2] {
+        assert!(offset.is_multiple_of(HEADER as usize), "a header at {offset}");
+        self.at(offset).cast()
+    }
+
+    /// How much of `length` lies before the end.
+    fn before_end(&self, offset: usize, length: usize) -> usize {
+        assert!(length <= self.capacity, "{length} bytes in a ring of {}", self.capacity);
+        length.min(self.capacity - offset)
+    }
+}
+
+impl Bytes for Mapped {
+    fn capacity(&self) -> u64 {
+        self.capacity as u64
+    }
+
+    fn write_header(&self, offset: usize, header: [u64; 2]) {
+        // SAFETY: `header` has checked that it is aligned and, as the capacity is a multiple of its size, within the ring.
+        unsafe { self.header(offset).write(header) };
+    }
+
+    fn read_header(&self, offset: usize) -> [u64; 2] {
+        // SAFETY: as above; volatile, as a hostile writer may change it at any time, and it must be read once.
+        unsafe { self.header(offset).read_volatile() }
+    }
+
+    fn write(&self, offset: usize, bytes: &[u8]) {
+        let to = self.at(offset);
+        let first = self.before_end(offset, bytes.len());
+        // SAFETY: `first` bytes from `offset` on lie within the ring, into which no reference leads.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, first) };
+        if let Some(rest) = bytes.get(first..).filter(|rest| !rest.is_empty()) {
+            // SAFETY: `rest` is not longer than the ring.
+            unsafe { std::ptr::copy_nonoverlapping(rest.as_ptr(), self.at(0), rest.len()) };
         }
     }
 
-    /// Records start at multiples of 16, and the capacity is one too: a header lies within the ring, and is aligned.
-    fn header(&self, at: u64) -> *mut [u64; 2] {
-        self.data.as_ptr().wrapping_add(self.offset(at)).cast()
-    }
-
-    fn write_header(&self, at: u64, header: [u64; 2]) {
-        // SAFETY: see `header`; `push` found the room free of the reader.
-        unsafe { self.header(at).write(header) };
-    }
-
-    fn read_header(&self, at: u64) -> [u64; 2] {
-        // SAFETY: see `header`; volatile, as a hostile writer may change it at any time, and it must be read once.
-        unsafe { self.header(at).read_volatile() }
+    fn copy(&self, offset: usize, length: usize, out: &mut Vec<u8>) {
+        let from = self.at(offset);
+        let first = self.before_end(offset, length);
+        let start = out.len();
+        out.reserve(length);
+        let spare = out.spare_capacity_mut().as_mut_ptr().cast::<u8>();
+        // SAFETY: `first` bytes from `offset` on lie within the ring, `spare` has room for `length`; they are disjoint.
+        unsafe { std::ptr::copy_nonoverlapping(from, spare, first) };
+        if length > first {
+            // SAFETY: as above, for the part that wrapped to the ring's start.
+            unsafe { std::ptr::copy_nonoverlapping(self.at(0), spare.wrapping_add(first), length - first) };
+        }
+        // SAFETY: the two copies have filled `length` bytes after `start`.
+        unsafe { out.set_len(start + length) };
     }
 }
 

@@ -46,8 +46,9 @@ pub struct Seat {
 /// The variable that makes a fresh image a guardian or a worker.
 pub(crate) const BOOT: &str = "GANGER_BOOT";
 
+// Miri calls constructors without arguments, and takes over nothing.
 #[used]
-#[unsafe(link_section = ".init_array")]
+#[cfg_attr(not(miri), unsafe(link_section = ".init_array"))]
 static BEFORE_MAIN: extern "C" fn(c_int, *const *const c_char, *const *const c_char) = before_main;
 
 extern "C" fn before_main(count: c_int, values: *const *const c_char, _environment: *const *const c_char) {

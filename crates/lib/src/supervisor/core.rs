@@ -156,7 +156,7 @@ impl Core {
         let now = Instant::now();
         // A deadline beyond what the clock can say never comes.
         let deadline = self.state.next_deadline().and_then(|at| self.started.checked_add(at));
-        let collecting = self.state.collects().then(|| now + COLLECTING);
+        let collecting = (self.state.collects() || !self.unflushed.is_empty()).then(|| now + COLLECTING);
         let lost = self.links.values().filter_map(|link| link.dead_since).min().map(|since| since + LOST);
         let alive = self.links.values().filter(|link| link.dead_since.is_none() && link.violation.is_none());
         let ended = alive.filter_map(|link| link.ended_since).min().map(|since| since + ENDED);
@@ -371,6 +371,7 @@ impl Core {
     /// Writes what the actions have queued.
     pub(crate) fn flush(&mut self) {
         let mut workers = std::mem::take(&mut self.unflushed);
+        let mut again = Vec::new();
         for worker in workers.drain(..) {
             let Some(link) = self.links.get_mut(&worker) else { continue };
             if link.watched_for_room && !std::mem::take(&mut link.stirred) {
@@ -380,13 +381,17 @@ impl Core {
             // An error means that the worker is dead or dying, which its pidfd reports.
             let more = link.flush().unwrap_or(false);
             if more != link.watched_for_room {
-                link.watched_for_room = more;
                 let interest = if more { Interest::ReadWrite } else { Interest::Read };
-                // It is in the set for as long as it is here.
-                let _ = self.poller.change(&link.socket, Token::Link(link.id).to_u64(), interest);
+                if self.poller.change(&link.socket, Token::Link(link.id).to_u64(), interest).is_ok() {
+                    link.watched_for_room = more;
+                } else {
+                    // Nobody would say when there is room: it is tried again at the next look.
+                    again.push(worker);
+                }
             }
         }
         self.unflushed = workers;
+        self.unflushed.append(&mut again);
     }
 
     pub(super) fn flush_later(&mut self, worker: WorkerId) {

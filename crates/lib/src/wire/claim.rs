@@ -10,10 +10,13 @@
 //! 3. The supervisor takes tasks back by lowering `limit` to `next`. What was taken back is never run by this worker:
 //!    the supervisor sends nothing more until the results below `limit` have arrived, and then begins a new epoch at
 //!    position 0. The worker drops what it still receives of the old one.
+//!
+//! Every order in which the two can take their steps is gone through in `claim_model.rs`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use ganger_os::mutant::{Protection, without};
+use ganger_os::word::Word;
 
 /// Positions end here; the supervisor begins a new epoch before it gets there.
 pub(crate) const POSITIONS: u32 = 1 << 24;
@@ -41,18 +44,18 @@ impl Claim {
 }
 
 /// Reads the word.
-pub(crate) fn read(word: &AtomicU64) -> Claim {
+pub(crate) fn read(word: &impl Word) -> Claim {
     Claim::unpack(word.load(Ordering::Acquire))
 }
 
 /// The supervisor allows `count` more positions.
-pub(crate) fn raise(word: &AtomicU64, count: u32) {
+pub(crate) fn raise(word: &impl Word, count: u32) {
     // `limit` is the lowest field, and stays below POSITIONS: an addition cannot reach the others.
     word.fetch_add(count.into(), Ordering::AcqRel);
 }
 
 /// The supervisor takes back everything that is not claimed, and learns where that begins.
-pub(crate) fn take_back(word: &AtomicU64) -> u32 {
+pub(crate) fn take_back(word: &impl Word) -> u32 {
     let lowered = |word| {
         let claim = Claim::unpack(word);
         Some(Claim { limit: claim.next, ..claim }.pack())
@@ -62,12 +65,12 @@ pub(crate) fn take_back(word: &AtomicU64) -> u32 {
 }
 
 /// The supervisor begins an epoch; only when nothing of the last one can be claimed any more.
-pub(crate) fn begin(word: &AtomicU64, epoch: u16) {
+pub(crate) fn begin(word: &impl Word, epoch: u16) {
     word.store(Claim { epoch, next: 0, limit: 0 }.pack(), Ordering::Release);
 }
 
 /// The worker claims `position` of `epoch`; `false` when that was taken back.
-pub(crate) fn claim(word: &AtomicU64, epoch: u16, position: u32) -> bool {
+pub(crate) fn claim(word: &impl Word, epoch: u16, position: u32) -> bool {
     let claimed = |word| {
         let claim = Claim::unpack(word);
         let ours = claim.epoch == epoch && claim.next == position && position < claim.limit;
@@ -79,6 +82,8 @@ pub(crate) fn claim(word: &AtomicU64, epoch: u16, position: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use super::*;
 
     #[test]

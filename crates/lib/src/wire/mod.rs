@@ -9,3 +9,6 @@ pub(crate) mod claim;
 pub(crate) mod codec;
 pub(crate) mod frame;
 pub(crate) mod message;
+
+#[cfg(test)]
+mod claim_model;

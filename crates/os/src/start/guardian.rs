@@ -95,10 +95,20 @@ impl Guardian {
             return Ok(Next::Leave);
         }
         if deaths {
-            while self.deaths.read_signal()?.is_some() {}
+            self.clear_deaths()?;
             self.bury()?;
         }
         if control { self.obey_all() } else { Ok(Next::Continue) }
+    }
+
+    fn clear_deaths(&self) -> io::Result<()> {
+        loop {
+            match self.deaths.read_signal() {
+                Ok(None) => return Ok(()),
+                Ok(Some(_)) | Err(nix::Error::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     fn obey_all(&mut self) -> io::Result<Next> {

@@ -133,10 +133,20 @@ impl Guardian {
         let guardian =
             Self { control: ours, pidfd, pid, outbox: VecDeque::new(), creator: std::process::id(), finished: false };
         if method != Method::Fork {
-            // The socket is new and has room; when this fails, the drop of the guardian cleans up.
-            send_packet(&guardian.control, &hello.to_packet(), &[]).map_err(|_| StartError::Died)?;
+            // When this fails, the drop of the guardian cleans up.
+            guardian.greet(&hello)?;
         }
         Ok(guardian)
+    }
+
+    fn greet(&self, hello: &Hello) -> Result<(), StartError> {
+        match send_packet(&self.control, &hello.to_packet(), &[]) {
+            Ok(true) => Ok(()),
+            // The socket is new, so what is short is the system's memory. The guardian would wait for the packet, and this
+            // process for the guardian.
+            Ok(false) => Err(StartError::System("greet the guardian", io::ErrorKind::WouldBlock.into())),
+            Err(_) => Err(StartError::Died),
+        }
     }
 
     fn await_ready(&mut self, limit: Duration) -> Result<(), StartError> {
