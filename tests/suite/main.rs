@@ -25,6 +25,7 @@ mod methods;
 mod readme;
 mod retries;
 mod supervisor;
+mod wait;
 
 use ganger::StartMethod;
 use ganger_tests::Case;
@@ -51,6 +52,7 @@ const CONTRACT: &[Contract] = &[
     retries::CONTRACT,
     methods::CONTRACT,
     supervisor::CONTRACT,
+    wait::CONTRACT,
 ];
 
 const ONCE: &[(&str, Once)] = &[
