@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ganger::{ErrorKind, Pool, StartMethod, TaskErrorKind};
 use ganger_tests::faults::links;
-use ganger_tests::{Gate, Log, marked, own_mark, wait_until, within};
+use ganger_tests::{Gate, Log, marked, own_mark, process_state, wait_until, within};
 use nix::sys::signal::Signal;
 
-use crate::kit::{SOON, finish, own_pid, pool, signal, square, whole_gang};
+use crate::kit::{SOON, finish, own_pid, pass_gate, pool, signal, square, whole_gang};
 
 pub(crate) const CONTRACT: crate::Contract = table![
     killed_worker_costs_its_task_and_none_is_started_twice,
@@ -17,6 +17,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     workers_that_die_for_nothing_too_often_break_the_pool,
     all_workers_killed_again_and_again,
     worker_killed_while_it_writes_ten_megabytes,
+    results_that_a_dead_worker_has_left_are_delivered,
     worker_that_closes_its_link_and_returns,
     stopped_worker_does_not_hold_up_terminate,
     stopped_worker_does_not_hold_up_drop,
@@ -162,6 +163,55 @@ fn worker_killed_while_it_writes_ten_megabytes(method: StartMethod) {
     }
     assert!(killed > 0, "no kill met a write");
     finish(pool);
+}
+
+/// Gives four results once it may, and then dies: one that nearly fills the ring, one that has to go over the socket, and two
+/// small ones that find room in the ring again.
+fn leave_results(round: u32, number: u32) -> String {
+    if number == 0 {
+        Log::new("leaving").add(std::process::id());
+        Gate::new(&format!("leave-{round}")).pass();
+    }
+    let length = match number {
+        0 => 1_000_000,
+        1 => 60_000,
+        4 => crate::kit::die(Signal::SIGKILL),
+        small => small as usize,
+    };
+    "x".repeat(length)
+}
+
+/// The supervisor stands still until the worker is dead and buried by its guardian: all that it has left is unread then.
+fn results_that_a_dead_worker_has_left_are_delivered(method: StartMethod) {
+    for round in 0..5 {
+        let gate = |name: &str| Gate::new(&format!("{name}-{round}"));
+        let pool = Pool::builder().workers(1).start_method(method).chunksize(5).build().unwrap();
+        // While the worker is busy with something else all five gather, and travel together.
+        let busy = pool.apply_async(pass_gate, (format!("busy-{round}"),));
+        let numbers = (0..5).chain(std::iter::from_fn(|| {
+            gate("read").open();
+            None
+        }));
+        let outcomes = std::thread::scope(|scope| {
+            let outcomes = scope.spawn(|| pool.try_map(ganger::partial(leave_results, (round,)), numbers));
+            gate("read").pass();
+            gate("busy").open();
+            Log::new("leaving").wait_for(round as usize + 1);
+            let pid = Log::new("leaving").lines()[round as usize].parse().unwrap();
+            pool.stand_still(|| {
+                gate("leave").open();
+                wait_until("the worker is buried", SOON, || process_state(pid), Option::is_none);
+            });
+            outcomes.join().unwrap()
+        });
+        busy.get().unwrap();
+        let lengths: Vec<_> = outcomes[..4].iter().map(|outcome| outcome.as_ref().unwrap().len()).collect();
+        assert_eq!(lengths, [1_000_000, 60_000, 2, 3], "round {round}");
+        let error = outcomes[4].as_ref().unwrap_err();
+        assert_eq!((error.kind(), error.index()), (TaskErrorKind::Killed(9), 4), "{error}");
+        assert_eq!(Log::new("leaving").lines().len(), round as usize + 1, "none is run again");
+        finish(pool);
+    }
 }
 
 /// It has a result in the shared ring, or finds no way to send it.

@@ -26,6 +26,7 @@ mod readme;
 mod retries;
 mod supervisor;
 mod syscalls;
+mod wait;
 
 use ganger::StartMethod;
 use ganger_tests::Case;
@@ -52,6 +53,7 @@ const CONTRACT: &[Contract] = &[
     retries::CONTRACT,
     methods::CONTRACT,
     supervisor::CONTRACT,
+    wait::CONTRACT,
 ];
 
 const ONCE: &[(&str, Once)] = &[

@@ -24,6 +24,9 @@ pub(crate) const ONCE: crate::Once =
 /// How long anything may live after its supervisor.
 const LIMIT: Duration = Duration::from_secs(1);
 
+/// How many supervisors are killed, unless the environment asks for more.
+const KILLS: u32 = 300;
+
 /// A supervisor with a mark of its own.
 struct Victim {
     mark: String,
@@ -54,9 +57,9 @@ impl Drop for Victim {
     }
 }
 
-/// 200 kills at random instants of the first 50 ms, when the pool is being built or has just begun to work.
+/// 300 kills at random instants of the first 50 ms, when the pool is being built or has just begun to work.
 fn killed_supervisor_leaves_no_process() {
-    let count = std::env::var("GANGER_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(200_u32).max(200);
+    let count = std::env::var("GANGER_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS).max(KILLS);
     for round in 0..count.div_ceil(4) {
         let scenes = [("busy", 0), ("idle", 1), ("busy", 2), ("busy", round as usize % 3)];
         let victims = scenes.map(|(scene, method)| Victim::start(StartMethod::ALL[method], scene));

@@ -35,8 +35,8 @@ pub use error::{Error, ErrorKind, Timeout};
 pub use ganger_macros::task;
 pub use outcome::{TaskError, TaskErrorKind};
 pub use pool::{
-    AsyncResult, Builder, Callbacks, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, RunningTask, StartMethod,
-    Stdout, WorkerStatus,
+    AsyncResult, Builder, Callbacks, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, ReturnWhen, RunningTask,
+    StartMethod, Stdout, Waited, WorkerStatus, wait,
 };
 pub use rng::TaskRng;
 pub use task::{Partial, Returns, Setup, Task, partial};

@@ -19,6 +19,8 @@ pub enum Protection {
     FrameLimit,
     /// What was not begun is claimed by nobody once it was taken back.
     ClaimWord,
+    /// A dead worker's last results are read before it is judged.
+    DrainBeforeJudging,
 }
 
 /// Whether `protection` is left out in this process.

@@ -29,7 +29,7 @@ pub(crate) type Read<V> = Arc<dyn Fn(&Job, &SinkState) -> Result<V, TaskError> +
 /// ```
 pub struct AsyncResult<V> {
     gang: Arc<Gang>,
-    job: Arc<Job>,
+    pub(super) job: Arc<Job>,
     read: Read<V>,
     panic: PanicNote,
 }

@@ -2,7 +2,7 @@
 //!
 //! * [`builder`], [`start`]: how a pool is made. [`gang`]: what its handles share.
 //! * [`terms`]: what calls ask for. [`job`]: one call of a method. [`sink`]: where its outcomes arrive. [`feed`]: where lazy input comes from.
-//! * [`handle`], [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`health`]: which workers
+//! * [`handle`], [`wait`](self::wait()), [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`health`]: which workers
 //!   get nowhere.
 //! * [`status`]: what workers are doing.
 
@@ -20,6 +20,7 @@ pub(crate) mod sink;
 mod start;
 pub(crate) mod status;
 mod terms;
+mod wait;
 
 pub use builder::Builder;
 pub use callbacks::Callbacks;
@@ -29,3 +30,4 @@ pub use methods::Pool;
 pub use start::{StartMethod, Stdout};
 pub use status::{RunningTask, WorkerStatus};
 pub use terms::{Retry, RetryOn};
+pub use wait::{ReturnWhen, Waited, wait};

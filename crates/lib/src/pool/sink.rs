@@ -150,6 +150,11 @@ impl SinkState {
             self.wakers.push(waker.clone());
         }
     }
+
+    /// Forgets `waker`, if it has not been woken.
+    pub(crate) fn wake_no_more(&mut self, waker: &Waker) {
+        self.wakers.retain(|known| !known.will_wake(waker));
+    }
 }
 
 impl Sink {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ganger_os::child::Exit;
+use ganger_os::mutant::{Protection, without};
 use ganger_os::poll::Interest;
 use ganger_os::signal;
 use ganger_os::start::{Report, is_shortage};
@@ -118,6 +119,9 @@ impl Core {
             }
         }
         guardian_gone |= self.hear_guardian().is_err();
+        if without(Protection::DrainBeforeJudging) {
+            self.judge(begun);
+        }
         self.collect_all();
         self.judge(begun);
         self.examine();
@@ -263,7 +267,9 @@ impl Core {
     pub(super) fn bury(&mut self, id: WorkerId) {
         let Some(link) = self.link(id) else { return };
         link.readable = true;
-        self.collect(id);
+        if !without(Protection::DrainBeforeJudging) {
+            self.collect(id);
+        }
         let Some(link) = self.drop_link(id) else { return };
         let obituary = Obituary::of(&link);
         tracing::debug!(worker = id.slot, pid = link.pid, end = obituary.message, "a worker is dead");
