@@ -1,6 +1,6 @@
 //! The pool: Python's `multiprocessing.Pool`, without its traps.
 //!
-//! * [`builder`], [`start`]: how a pool is made. [`gang`]: what its handles share.
+//! * [`builder`], [`start`]: how a pool is made. [`gang`]: what its handles share. [`methods`]: its calls; [`life`]: its end.
 //! * [`terms`]: what calls ask for. [`job`]: one call of a method. [`sink`]: where its outcomes arrive. [`feed`]: where lazy input comes from.
 //! * [`handle`], [`wait`](self::wait()), [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`health`]: which workers
 //!   get nowhere.
@@ -14,6 +14,7 @@ mod handle;
 mod health;
 mod imap;
 pub(crate) mod job;
+mod life;
 mod methods;
 mod read;
 pub(crate) mod sink;
