@@ -14,6 +14,7 @@ mod guests;
 mod handles;
 mod harness;
 mod health;
+mod host;
 mod imap;
 mod killstorm;
 mod kit;
@@ -74,7 +75,7 @@ fn main() -> std::process::ExitCode {
     let once = ONCE.iter().flat_map(|(group, cases)| named(group, cases));
     let on_demand: Vec<Case> = named("leaks", harness::LEAKS).collect();
     ganger_tests::run(
-        &contract.chain(once).chain(faults::matrix()).chain(syscalls::cells()).collect::<Vec<_>>(),
+        &contract.chain(once).chain(faults::matrix()).chain(syscalls::cells()).chain(host::cases()).collect::<Vec<_>>(),
         &on_demand,
     )
 }

@@ -15,7 +15,7 @@ use crate::kit::helper;
 
 /// Nothing that a fault can lead to takes longer, on the busiest machine. It is less than a pool's `start_timeout`: waiting
 /// for that is no way out.
-const LIMIT: Duration = Duration::from_secs(25);
+pub(crate) const LIMIT: Duration = Duration::from_secs(25);
 
 /// What a fault may lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +124,8 @@ pub(crate) fn cells() -> impl Iterator<Item = Case> {
     })
 }
 
-/// Why no call can be made to fail here. A case is only told to run where one can, and need not ask again.
-fn missing() -> Option<&'static str> {
+/// Why no call can be traced here. A case is only told to run where one can, and need not ask again.
+pub(crate) fn missing() -> Option<&'static str> {
     if std::env::args().any(|argument| argument == "--case") {
         return None;
     }
@@ -187,26 +187,31 @@ impl Cell {
     /// Has the calls of a program, and of all that it starts, fail from now on.
     fn attach(&self, pid: u32) -> Child {
         let (calls, error, number, _) = self.row;
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-o", &scratch("trace"), "-e", &format!("trace={calls}")]);
-        strace.args(["-e", &format!("inject={calls}:error={error}:when={number}"), "-p", &pid.to_string()]);
-        // It says whom it has attached to, and once it does the program cannot go on without it.
-        let strace = strace.stderr(File::create(scratch("strace")).unwrap()).spawn().unwrap();
-        let say = || fs::read_to_string(scratch("strace")).unwrap();
-        wait_until("strace has attached", LIMIT, say, |said| said.contains("attached"));
-        strace
+        trace(pid, calls, &["-e", &format!("inject={calls}:error={error}:when={number}")])
     }
 }
 
-/// The program whose calls are to fail.
-struct Program {
-    child: Child,
+/// Traces calls of a program, and of all that it starts, into `scratch("trace")`.
+pub(crate) fn trace(pid: u32, calls: &str, more: &[&str]) -> Child {
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-o", &scratch("trace"), "-e", &format!("trace={calls}")]);
+    strace.args(more).args(["-p", &pid.to_string()]);
+    // It says whom it has attached to, and once it does the program cannot go on without it.
+    let strace = strace.stderr(File::create(scratch("strace")).unwrap()).spawn().unwrap();
+    let say = || fs::read_to_string(scratch("strace")).unwrap();
+    wait_until("strace has attached", LIMIT, say, |said| said.contains("attached"));
+    strace
+}
+
+/// The program whose calls are traced, or made to fail.
+pub(crate) struct Program {
+    pub(crate) child: Child,
     output: BufReader<std::process::ChildStdout>,
 }
 
 impl Program {
     /// Starts it, and waits until it waits.
-    fn start(method: StartMethod) -> Self {
+    pub(crate) fn start(method: StartMethod) -> Self {
         let mut command = helper("injected");
         let errors = File::create(scratch("errors")).unwrap();
         let mut child = command.arg(method.as_str()).stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
@@ -218,7 +223,7 @@ impl Program {
     }
 
     /// What it said until it ended; nothing that it has started holds its output open by then.
-    fn said(&mut self) -> String {
+    pub(crate) fn said(&mut self) -> String {
         let mut text = fs::read_to_string(scratch("errors")).unwrap();
         self.output.read_to_string(&mut text).unwrap();
         text
