@@ -55,6 +55,26 @@ pub mod __private {
     pub use crate::worker::context::with_task;
 }
 
+/// What `fuzz/` tries; in no other build.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz {
+    /// See `wire/hostile.rs`.
+    pub fn frames(bytes: &[u8]) {
+        crate::wire::hostile::frames(bytes);
+    }
+
+    /// See `wire/hostile.rs`.
+    pub fn values(bytes: &[u8]) {
+        crate::wire::hostile::values(bytes);
+    }
+
+    /// See `wire/hostile.rs`.
+    pub fn words(word: u64, number: u32) {
+        crate::wire::hostile::words(word, number);
+    }
+}
+
 /// The README's programs are compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -23,6 +23,8 @@ pub mod start;
 pub mod thread;
 pub mod word;
 
+#[cfg(any(test, fuzzing))]
+mod hostile;
 mod ring;
 #[cfg(test)]
 mod ring_model;
@@ -31,3 +33,23 @@ mod title;
 
 pub use takeover::{Hooks, Seat, TAKEOVER};
 pub use title::set_title;
+
+/// What `fuzz/` tries; in no other build.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz {
+    /// See `hostile.rs`.
+    pub fn packets(bytes: &[u8]) {
+        crate::hostile::packets(bytes);
+    }
+
+    /// See `hostile.rs`.
+    pub fn ring(bytes: &[u8]) {
+        crate::hostile::ring(bytes);
+    }
+
+    /// See `hostile.rs`.
+    pub fn vitals(bytes: &[u8]) {
+        crate::hostile::vitals(bytes);
+    }
+}

@@ -17,6 +17,8 @@ pub enum Protection {
     DescriptorHygiene,
     /// A frame that claims more than the limit is refused.
     FrameLimit,
+    /// What a length within a value claims is checked against how much there is.
+    ValueLimit,
     /// What was not begun is claimed by nobody once it was taken back.
     ClaimWord,
     /// A dead worker's last results are read before it is judged.

@@ -40,7 +40,7 @@ fn ticks_per_second() -> u64 {
     *TICKS.get_or_init(|| ask().filter(|ticks| *ticks > 0).unwrap_or(100))
 }
 
-fn parse(stat: &str, status: &str, ticks_per_second: u64) -> Option<Vitals> {
+pub(crate) fn parse(stat: &str, status: &str, ticks_per_second: u64) -> Option<Vitals> {
     // The name before the last parenthesis may hold anything, parentheses and spaces included.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;

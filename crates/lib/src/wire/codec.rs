@@ -8,6 +8,7 @@ use std::fmt;
 use bincode::config::{Config, Configuration, Fixint, Limit, LittleEndian, NoLimit};
 use bincode::enc::write::Writer;
 use bincode::error::{DecodeError, EncodeError};
+use ganger_os::mutant::{Protection, without};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -19,6 +20,10 @@ const PLAIN: Configuration<LittleEndian, Fixint, NoLimit> = bincode::config::sta
 /// As `PLAIN`, with a limit on what a length in the bytes may claim: without it, a corrupt one would have memory allocated
 /// that does not exist, which ends the process. Checking costs 10 ns a number.
 const LIMITED: Configuration<LittleEndian, Fixint, Limit<MOST_BYTES>> = PLAIN.with_limit::<MOST_BYTES>();
+
+/// The limit for nearly all values, which are not larger than this: 8 bytes of them cannot claim 2 GiB.
+const SMALL: usize = 1 << 20;
+const LIMITED_MORE: Configuration<LittleEndian, Fixint, Limit<SMALL>> = PLAIN.with_limit::<SMALL>();
 
 /// Why a value could not be turned into bytes or back.
 #[derive(Debug)]
@@ -72,7 +77,11 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Res
 /// Reads a value back that another process sent; bytes that are left over are an error, as they mean that the types
 /// differ.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    decode_by(bytes, LIMITED)
+    if without(Protection::ValueLimit) {
+        return decode_by(bytes, PLAIN);
+    }
+    // A limit is part of a type, so it cannot be the number of bytes. What a value claims is no more than it has.
+    if bytes.len() <= SMALL { decode_by(bytes, LIMITED_MORE) } else { decode_by(bytes, LIMITED) }
 }
 
 /// Reads arguments back in a worker. They come from its own supervisor, and the worst that corrupt ones could do is to
@@ -111,6 +120,19 @@ mod tests {
         let bytes = u64::MAX.to_le_bytes();
         assert!(decode::<Vec<u64>>(&bytes).is_err());
         assert!(decode::<String>(&bytes).is_err());
+    }
+
+    #[test]
+    fn values_of_every_size_are_within_the_limit() {
+        for length in [SMALL - 9, SMALL - 8, SMALL - 7, 2 * SMALL] {
+            for text in [true, false] {
+                let (string, numbers) =
+                    if text { ("x".repeat(length), Vec::new()) } else { (String::new(), vec![7; length]) };
+                let mut bytes = Vec::new();
+                encode(&(&string, &numbers), &mut bytes).expect("encodes");
+                assert_eq!(decode::<(String, Vec<u8>)>(&bytes).expect("decodes"), (string, numbers), "{length} bytes");
+            }
+        }
     }
 
     #[test]

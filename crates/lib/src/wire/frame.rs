@@ -55,7 +55,7 @@ pub(crate) struct Header {
 pub(crate) struct Malformed;
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Setup,
         Self::Define,
         Self::Forget,

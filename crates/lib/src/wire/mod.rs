@@ -12,3 +12,5 @@ pub(crate) mod message;
 
 #[cfg(test)]
 mod claim_model;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;

@@ -7,7 +7,7 @@
 //! | `Fork` | forked from the caller (`fork.rs`) | forked from the guardian |
 
 pub(crate) mod boot;
-mod control;
+pub(crate) mod control;
 mod fork;
 mod forkserver;
 mod guardian;
