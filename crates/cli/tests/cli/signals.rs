@@ -115,16 +115,17 @@ fn end_what_is_stuck(method: &str, signal: Signal, times: u32) -> std::process::
     let (_reader, writer) = full_pipe();
     let mut command = mapping(&place, &format!("--start-method {method}"));
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(writer);
-    let mut child = command.spawn().unwrap();
+    let mut child = command.spawn().expect("the program was built");
     drop(command);
-    child.stdin.as_mut().unwrap().write_all(b"touch a; sleep 1000\n").unwrap();
+    let stdin = child.stdin.as_mut().expect("it is a pipe");
+    stdin.write_all(b"touch a; sleep 1000\n").expect("the command reads");
     wait_until(LIMIT, || if place.path("a").exists() { Ok(()) } else { Err("it has not begun".to_owned()) });
     for _ in 0..times {
-        assert!(child.try_wait().unwrap().is_none());
-        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        assert!(child.try_wait().expect("nobody else waits for it").is_none());
+        kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it is not waited for yet");
         wait_until(LIMIT, || if has_pending(child.id(), signal) { Err("pending".to_owned()) } else { Ok(()) });
     }
-    let status = child.wait().unwrap();
+    let status = child.wait().expect("nobody else waits for it");
     place.audit();
     status
 }
