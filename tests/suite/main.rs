@@ -26,6 +26,7 @@ mod readme;
 mod retries;
 mod supervisor;
 mod syscalls;
+mod terminate;
 mod wait;
 
 use ganger::StartMethod;
@@ -53,6 +54,7 @@ const CONTRACT: &[Contract] = &[
     retries::CONTRACT,
     methods::CONTRACT,
     supervisor::CONTRACT,
+    terminate::CONTRACT,
     wait::CONTRACT,
 ];
 
