@@ -27,6 +27,7 @@ mod readme;
 mod retries;
 mod supervisor;
 mod syscalls;
+mod terminate;
 mod wait;
 
 use ganger::StartMethod;
@@ -54,6 +55,7 @@ const CONTRACT: &[Contract] = &[
     retries::CONTRACT,
     methods::CONTRACT,
     supervisor::CONTRACT,
+    terminate::CONTRACT,
     wait::CONTRACT,
 ];
 

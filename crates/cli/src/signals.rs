@@ -6,9 +6,10 @@
 //! | SIGTERM, SIGHUP | nothing more begins, what runs may end within `--grace`, then it is killed |
 //! | SIGTSTP | workers and this process stop; continued, all go on, and the time between does not count |
 //! | SIGUSR1 | says on standard error how things are |
+//! | SIGQUIT | says so as well, and ends the process at once, with a core where these are kept; the second does not ask this thread |
 //!
-//! A run that a signal has ended writes its finished results and its summary, and dies by that signal. SIGQUIT keeps its
-//! meaning, and SIGPIPE is what writing to standard output says (`output`).
+//! A run that a signal has ended writes its finished results and its summary, and dies by that signal; one that SIGQUIT has
+//! ended writes nothing. SIGPIPE is what writing to standard output says (`output`).
 
 mod ladder;
 
@@ -22,7 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 /// Those that are caught.
-const CAUGHT: [Signal; 5] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTSTP, Signal::SIGUSR1];
+const CAUGHT: [Signal; 6] =
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTSTP, Signal::SIGUSR1, Signal::SIGQUIT];
 
 /// Is how signals act on whatever calls the task.
 pub(crate) trait Controls: Send + Sync {
@@ -109,6 +111,10 @@ impl Signals {
                 Step::Leave(signal) => die_by(signal),
                 Step::Pause => ladder.stood_still(self.pause()),
                 Step::Dump => self.describe(),
+                Step::DumpAndLeave(signal) => {
+                    self.describe();
+                    die_by(signal);
+                }
             }
         }
     }

@@ -35,7 +35,8 @@ pub struct Caught {
 
 /// Catches `signals` from now on, except those that the process was told to ignore, as `nohup` does.
 ///
-/// The third SIGINT ends the process by `_exit(130)`, whatever its threads are doing.
+/// The third SIGINT ends the process by `_exit(130)`, whatever its threads are doing, and the second SIGQUIT as if it had not
+/// been caught.
 ///
 /// # Errors
 /// When there are no descriptors left, or the signals are caught already.
@@ -69,7 +70,8 @@ impl Caught {
 
 fn handle(signal: Signal) -> nix::Result<()> {
     // Restarted: library code that is interrupted in a system call need not know.
-    let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
+    let once = if signal == Signal::SIGQUIT { SaFlags::SA_RESETHAND } else { SaFlags::empty() };
+    let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART | once, SigSet::empty());
     // SAFETY: the handler is async-signal-safe: see there.
     unsafe { sigaction(signal, &action) }.map(drop)
 }

@@ -21,6 +21,8 @@ pub(super) enum Step {
     Pause,
     /// Say how things are.
     Dump,
+    /// Say so and leave at once, by this signal.
+    DumpAndLeave(Signal),
 }
 
 /// Remembers how far the end of a run has come.
@@ -49,6 +51,7 @@ impl Ladder {
     pub(super) fn signal(&mut self, signal: Signal, now: Instant) -> Step {
         match (signal, self.ending) {
             (Signal::SIGUSR1, _) => Step::Dump,
+            (Signal::SIGQUIT, _) => Step::DumpAndLeave(signal),
             (Signal::SIGTSTP, _) => Step::Pause,
             (_, _) if self.killed => Step::Nothing,
             (Signal::SIGINT, None) => {
@@ -94,7 +97,7 @@ impl Ladder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Signal::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
+    use Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1};
 
     const GRACE: Duration = Duration::from_secs(10);
 
@@ -111,6 +114,7 @@ mod tests {
             (&[SIGHUP, SIGINT], &[gently(SIGHUP), Step::Kill(SIGHUP)]),
             (&[SIGINT, SIGTERM, SIGINT], &[Step::Stop(SIGINT, None), gently(SIGTERM), Step::Kill(SIGTERM)]),
             (&[SIGUSR1, SIGTSTP, SIGINT, SIGUSR1], &[Step::Dump, Step::Pause, Step::Stop(SIGINT, None), Step::Dump]),
+            (&[SIGINT, SIGQUIT], &[Step::Stop(SIGINT, None), Step::DumpAndLeave(SIGQUIT)]),
             (&[SIGINT, SIGINT, SIGTSTP], &[Step::Stop(SIGINT, None), Step::Kill(SIGINT), Step::Pause]),
         ] {
             let (mut ladder, now) = ladder();

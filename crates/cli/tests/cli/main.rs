@@ -17,6 +17,7 @@ mod printing;
 mod processes;
 mod running;
 mod same;
+mod scoreboard;
 mod settings;
 mod signals;
 mod streaming;

@@ -108,28 +108,60 @@ fn has_pending(pid: u32, signal: Signal) -> bool {
     u64::from_str_radix(mask.trim(), 16).expect("a hexadecimal number") & (1 << (signal as i32 - 1)) != 0
 }
 
+/// Sends a signal to a run in which nobody reads the messages so often that it ends, whatever is stuck.
+fn end_what_is_stuck(method: &str, signal: Signal, times: u32) -> std::process::ExitStatus {
+    let place = Place::new("stuck");
+    // Whoever writes a message waits for ever: nobody reads them.
+    let (_reader, writer) = full_pipe();
+    let mut command = mapping(&place, &format!("--start-method {method}"));
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(writer);
+    let mut child = command.spawn().expect("the program was built");
+    drop(command);
+    let stdin = child.stdin.as_mut().expect("it is a pipe");
+    stdin.write_all(b"touch a; sleep 1000\n").expect("the command reads");
+    wait_until(LIMIT, || if place.path("a").exists() { Ok(()) } else { Err("it has not begun".to_owned()) });
+    for _ in 0..times {
+        assert!(child.try_wait().expect("nobody else waits for it").is_none());
+        kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it is not waited for yet");
+        wait_until(LIMIT, || if has_pending(child.id(), signal) { Err("pending".to_owned()) } else { Ok(()) });
+    }
+    let status = child.wait().expect("nobody else waits for it");
+    place.audit();
+    status
+}
+
 #[test]
 fn the_third_interrupt_leaves_even_when_everything_is_stuck() {
     for method in METHODS {
-        let place = Place::new("int-thrice");
-        // Whoever writes a message waits for ever: nobody reads them.
-        let (_reader, writer) = full_pipe();
-        let mut command = mapping(&place, &format!("--start-method {method}"));
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(writer);
-        let mut child = command.spawn().unwrap();
-        drop(command);
-        child.stdin.as_mut().unwrap().write_all(b"touch a; sleep 1000\n").unwrap();
-        wait_until(LIMIT, || if place.path("a").exists() { Ok(()) } else { Err("it has not begun".to_owned()) });
-        for _ in 0..3 {
-            assert!(child.try_wait().unwrap().is_none());
-            kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
-            wait_until(
-                LIMIT,
-                || if has_pending(child.id(), Signal::SIGINT) { Err("pending".to_owned()) } else { Ok(()) },
-            );
-        }
-        let status = child.wait().unwrap();
+        let status = end_what_is_stuck(method, Signal::SIGINT, 3);
         assert_eq!((status.code(), signal_of(status)), (Some(130), None), "{method}");
+    }
+}
+
+#[test]
+fn the_second_quit_leaves_even_when_everything_is_stuck() {
+    for method in METHODS {
+        let status = end_what_is_stuck(method, Signal::SIGQUIT, 2);
+        assert_eq!((status.code(), signal_of(status)), (None, Some(Signal::SIGQUIT)), "{method}");
+    }
+}
+
+#[test]
+fn a_quit_says_how_things_are_and_leaves_nothing() {
+    for method in METHODS {
+        let place = Place::new("quit");
+        let running = started(&place, &format!("--start-method {method}"));
+        // It has been asked before: all of those answers end with the guardian's line.
+        wait_until(LIMIT, || {
+            let err = running.err();
+            if err.matches("state: 0 ok").count() == err.matches("state: guardian").count() { Ok(()) } else { Err(err) }
+        });
+        let before = running.err().matches("state: guardian (pid ").count();
+        running.signal(Signal::SIGQUIT);
+        let finished = running.finish(LIMIT);
+        assert_eq!((finished.signal, finished.out.as_str()), (Some(Signal::SIGQUIT), ""), "{}", finished.err);
+        assert!(finished.err.matches("state: guardian (pid ").count() > before, "{}", finished.err);
+        assert!(finished.err.matches(" runs stdin:").count() >= 4, "{}", finished.err);
         place.audit();
     }
 }

@@ -1,7 +1,10 @@
 //! A user's program: the command line with tasks of its own, which do what well-behaved tasks do not.
 
+use ganger_tests::faults::{Answer, FAULTS, Untold};
 use nix::sys::signal::{Signal, raise};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::hint::black_box;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -84,6 +87,23 @@ fn act(what: String, n: i32) -> Result<i32, String> {
         }
         _ => Err(format!("cannot {what}")),
     }
+}
+
+/// Commits this fault of the tests' matrix if it is the task of that index; the others are in order.
+#[ganger::task]
+fn commit(fault: String, index: u32) -> Result<Answer, Untold> {
+    let row = FAULTS.iter().position(|row| row.name == fault).expect("a row of the matrix");
+    ganger_tests::faults::commit(row as u32, index)
+}
+
+/// Takes so much memory, keeps it, and says which process has it.
+#[ganger::task]
+fn hoard(mebibytes: usize) -> u32 {
+    thread_local!(static HOARD: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) });
+    HOARD.with_borrow_mut(|hoard| hoard.push(black_box(vec![1; mebibytes << 20])));
+    // Memory is measured while a task runs.
+    std::thread::sleep(Duration::from_millis(100));
+    std::process::id()
 }
 
 fn main() -> ExitCode {
