@@ -15,6 +15,7 @@ mod handles;
 mod harness;
 mod health;
 mod host;
+mod hostile;
 mod imap;
 mod killstorm;
 mod kit;
@@ -46,6 +47,7 @@ const CONTRACT: &[Contract] = &[
     killstorm::CONTRACT,
     guardian::CONTRACT,
     health::CONTRACT,
+    hostile::CONTRACT,
     imap::CONTRACT,
     guests::CONTRACT,
     handles::CONTRACT,

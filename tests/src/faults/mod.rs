@@ -20,5 +20,6 @@ pub use answers::{Answer, Untold};
 pub use bytes::links;
 pub use cell::{Cell, FAULTY, WORKERS, commit};
 pub use machine::{missing, skips};
+pub use page::scribble_over_claims;
 pub use stops::{Meddling, victim};
 pub use table::{FAULTS, Fault, fault};

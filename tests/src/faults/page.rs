@@ -51,7 +51,10 @@ pub(super) fn corrupt_ring() {
 }
 
 /// Claims to have claimed everything.
-pub(super) fn scribble_over_claims() {
+///
+/// # Panics
+/// When this process is no worker.
+pub fn scribble_over_claims() {
     write(CLAIM, &[0xFF; 8]);
 }
 

@@ -10,7 +10,7 @@ use ganger_os::poll::Interest;
 use ganger_os::signal;
 use ganger_os::start::{Report, is_shortage};
 
-use super::core::{Core, ENDED, LOST};
+use super::core::{Core, DOUBTED, LOST};
 use super::event::{Cause, Event, WorkerId};
 use super::haul::Haul;
 use super::link::Link;
@@ -200,8 +200,8 @@ impl Core {
         if let Err(violation) = sound {
             tracing::error!(worker = id.slot, violation, "a worker broke the protocol");
             link.violation.get_or_insert(violation);
-        } else if link.dead_since.is_none() && link.ended_since.is_some_and(|since| since.elapsed() >= ENDED) {
-            link.violation.get_or_insert_with(|| "it closed its link".to_owned());
+        } else if link.dead_since.is_none() && link.doubted_since().is_some_and(|since| since.elapsed() >= DOUBTED) {
+            link.violation.get_or_insert(link.doubt().to_owned());
         }
         let to_kill = link.violation.is_some() && link.dead_since.is_none();
         // A fast one may say so before the guardian has said that it exists; what it fails at then would have no process.

@@ -17,7 +17,7 @@ use super::haul::Haul;
 use super::health::Pulse;
 use super::memory::Memory;
 use crate::pool::job::Job;
-use crate::wire::claim;
+use crate::wire::claim::{self, Claim};
 use crate::wire::frame::{Header, Inbox, Kind, MOST_BYTES, ROOM};
 use crate::wire::message::untag;
 
@@ -70,13 +70,16 @@ pub(super) struct Link {
     /// Its guardian is dead: it dies as well, and nobody will report how.
     pub(super) orphaned: bool,
     /// When its end of the socket was closed.
-    pub(super) ended_since: Option<Instant>,
+    ended_since: Option<Instant>,
+    /// When its claim word was first seen as nobody can have left it who follows the rules.
+    scribbled_since: Option<Instant>,
     /// It has said that it is ready.
     pub(super) ready: bool,
     /// How many bytes it held for itself then, if it was to say.
     pub(super) base: u64,
     /// The state machine knows that.
     pub(super) counted: bool,
+    epoch: u16,
     /// The position of the next result, and the end of those that may come.
     expected: u32,
     limit: u32,
@@ -110,9 +113,11 @@ impl Link {
             violation: None,
             orphaned: false,
             ended_since: None,
+            scribbled_since: None,
             ready: false,
             base: 0,
             counted: false,
+            epoch: 0,
             expected: 0,
             limit: 0,
             defined: HashMap::new(),
@@ -226,21 +231,50 @@ impl Link {
     // The claim word.
 
     pub(super) fn take_back(&mut self) -> u32 {
-        self.limit = claim::take_back(self.results.page().claim());
+        let next = claim::take_back(self.results.page().claim());
+        // Whatever a word says that was scribbled over, what is counted here stays in order.
+        self.limit = next.clamp(self.expected, self.limit);
         self.limit
     }
 
     pub(super) fn begin_epoch(&mut self, epoch: u16) {
         claim::begin(self.results.page().claim(), epoch);
-        (self.expected, self.limit) = (0, 0);
+        (self.epoch, self.expected, self.limit) = (epoch, 0, 0);
     }
 
     /// The first position that was not begun.
     pub(super) fn claimed(&self) -> u32 {
-        let claimed = claim::read(self.results.page().claim()).next;
+        let claim = claim::read(self.results.page().claim());
         // A worker publishes before it claims again: a word that says more is a lie, or scribbled over, and nobody else pays
         // for it. Of one that broke the protocol some results may be unreadable: those tasks have run, and are not run again.
-        if self.violation.is_some() { claimed } else { claimed.min(self.expected + 1) }
+        let believed = self.violation.is_some() && self.is_sound(claim);
+        if believed { claim.next } else { claim.next.min(self.expected + 1) }
+    }
+
+    /// Whether the rules of the claim word lead to it.
+    fn is_sound(&self, claim: Claim) -> bool {
+        let positions = self.expected..=self.limit;
+        claim.epoch == self.epoch && claim.limit == self.limit && positions.contains(&claim.next)
+    }
+
+    /// Notes since when the word has been scribbled over: its worker claims nothing by it any more, and would drop all that
+    /// it is sent without a word.
+    fn check_word(&mut self) {
+        if self.is_sound(claim::read(self.results.page().claim())) {
+            self.scribbled_since = None;
+        } else {
+            self.scribbled_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Since when it has been behaving as only a dying process may.
+    pub(super) fn doubted_since(&self) -> Option<Instant> {
+        self.ended_since.into_iter().chain(self.scribbled_since).min()
+    }
+
+    /// What it is accused of when it lives on.
+    pub(super) fn doubt(&self) -> &'static str {
+        if self.ended_since.is_some() { "it closed its link" } else { "its claim word is corrupt" }
     }
 
     // Receiving.
@@ -249,6 +283,8 @@ impl Link {
     /// room for. The error says how the worker broke the protocol.
     pub(super) fn collect(&mut self, haul: &mut Haul) -> Result<(), String> {
         let before = haul.len();
+        // Before the results: they are what it is compared with.
+        self.check_word();
         loop {
             let next = self.collect_ring(haul)?;
             // The next result is not in the ring but a later one is: the worker had written it to the socket before.
