@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use ganger::{ErrorKind, Pool, StartMethod, TaskErrorKind};
-use ganger_tests::wait_until;
+use ganger_tests::{wait_until, within};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
 
 use crate::kit::{SOON, finish, own_pid, square};
 
@@ -14,6 +16,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     worker_that_leaks_is_replaced_between_tasks,
     worker_that_rests_above_its_limit_is_replaced_and_no_task_pays,
     what_is_shared_with_the_guardian_does_not_count_until_it_is_written_to,
+    arguments_that_no_worker_has_room_for_end_their_task_and_no_other,
 ];
 
 pub(crate) const ONCE: crate::Once = table![senseless_limits_of_memory_are_refused];
@@ -127,4 +130,28 @@ fn senseless_limits_of_memory_are_refused() {
         assert_eq!(error.kind(), ErrorKind::InvalidSetting);
         assert!(error.to_string().contains(part), "{error}");
     }
+}
+
+/// The system's own limit, 48 MiB above what a worker has.
+fn confine() {
+    let most = ganger_tests::memory(std::process::id(), "VmSize") + 48 * MIB;
+    setrlimit(Resource::RLIMIT_AS, most, most).unwrap();
+}
+
+/// A worker dies before the task has begun: whoever sent it to the next one, and so on, would never be done.
+fn arguments_that_no_worker_has_room_for_end_their_task_and_no_other(method: StartMethod) {
+    let pool = Pool::builder().workers(2).start_method(method).initializer(confine, ()).build().unwrap();
+    let texts = (0..8).map(|number| "x".repeat(if number == 3 { 64 << 20 } else { number }));
+    let outcomes = within("the map", SOON, || pool.try_map(|text: String| text.len(), texts));
+    for (number, outcome) in outcomes.iter().enumerate() {
+        match outcome {
+            Ok(length) => assert_eq!(*length, number),
+            Err(error) => {
+                assert_eq!((number, error.kind()), (3, TaskErrorKind::Killed(Signal::SIGABRT as i32)), "{error}");
+                assert!(error.to_string().contains("could not be begun: 3 workers died of it"), "{error}");
+            }
+        }
+    }
+    assert!(outcomes[3].is_err());
+    finish(pool);
 }

@@ -100,6 +100,8 @@ const ROWS: &[Row] = &[
     ("recvfrom", "EAGAIN", 1, Nowhere),
     ("recvfrom", "EAGAIN", 2, Nowhere),
     ("recvfrom", "ENOMEM", 1, ToErrors),
+    ("recvfrom", "ENOMEM", 3, ToErrors),
+    ("recvfrom", "ECONNRESET", 3, ToErrors),
     ("read", "EINTR", 1, ToErrors),
     ("read", "EIO", 2, ToErrors),
     ("write", "EIO", 1, Nowhere),

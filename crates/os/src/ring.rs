@@ -60,8 +60,8 @@ impl<W: Word, B: Bytes> Ring<'_, W, B> {
             return false;
         }
         self.bytes.write_header(self.offset(head), [u64::from(tag) << 32 | bytes.len() as u64, extra]);
-        self.bytes.write(self.offset(head + HEADER), bytes);
-        self.head.store(head + needed, Ordering::Release);
+        self.bytes.write(self.offset(head.wrapping_add(HEADER)), bytes);
+        self.head.store(head.wrapping_add(needed), Ordering::Release);
         true
     }
 
@@ -89,8 +89,8 @@ impl<W: Word, B: Bytes> Ring<'_, W, B> {
 
     /// Copies the bytes of the record at `at` to the end of `out` and returns where the next record is.
     pub(crate) fn copy(&self, at: u64, record: Record, out: &mut Vec<u8>) -> u64 {
-        self.bytes.copy(self.offset(at + HEADER), record.length as usize, out);
-        at + size_of_record(record.length.into())
+        self.bytes.copy(self.offset(at.wrapping_add(HEADER)), record.length as usize, out);
+        at.wrapping_add(size_of_record(record.length.into()))
     }
 
     /// Frees everything before `at`.

@@ -271,19 +271,38 @@ impl Core {
             self.collect(id);
         }
         let Some(link) = self.drop_link(id) else { return };
-        let obituary = Obituary::of(&link);
+        let mut obituary = Obituary::of(&link);
         tracing::debug!(worker = id.slot, pid = link.pid, end = obituary.message, "a worker is dead");
         if let Some(unready) = &link.unready {
             self.cause = Some(unready.clone());
         } else if !link.ready && !link.orphaned {
             self.cause = Some(format!("worker {} {} before it was ready", id.slot, obituary.message));
         }
-        let claimed = link.claimed();
-        if link.ready && !link.orphaned && self.state.begun(id, claimed).is_none() {
+        let mut claimed = link.claimed();
+        let blameless = !link.orphaned && self.state.begun(id, claimed).is_none();
+        if blameless && self.is_deadly_to_take(id) {
+            obituary.message =
+                format!("could not be begun: {MOST_DEATHS} workers died of it, and the last {}", obituary.message);
+            claimed += 1;
+        } else if blameless && link.ready {
             self.cause = Some(format!("worker {} {} while it had no task", id.slot, obituary.message));
         }
         self.obituary = Some(obituary);
         self.handle(Event::WorkerExited { worker: id, claimed });
         self.obituary = None;
     }
+
+    /// Whether enough workers have died, this one now, that had been sent a task and not begun it: what kills them is most
+    /// likely the taking in of its arguments, and without an end it would kill one after the other.
+    fn is_deadly_to_take(&mut self, worker: WorkerId) -> bool {
+        let Some(span) = self.state.current(worker) else { return false };
+        let Some(stored) = self.chunks.get_mut(&span.chunk) else { return false };
+        let deaths = stored.deaths.entry(span.first).or_default();
+        *deaths += 1;
+        *deaths >= MOST_DEATHS
+    }
 }
+
+/// So many workers may die before a task is begun, as many as may fail to start. That somebody kills that many just in the
+/// moment before they begin one and the same task does not happen.
+const MOST_DEATHS: u32 = 3;
