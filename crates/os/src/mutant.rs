@@ -21,6 +21,8 @@ pub enum Protection {
     ValueLimit,
     /// What was not begun is claimed by nobody once it was taken back.
     ClaimWord,
+    /// A claim word that nobody can have left so is a breach of the protocol.
+    ClaimCheck,
     /// A dead worker's last results are read before it is judged.
     DrainBeforeJudging,
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ganger_os::child::{Exit, PidFd, Usage};
 use ganger_os::fd::Fd;
+use ganger_os::mutant::{Protection, without};
 use ganger_os::page::{Page, Results};
 use ganger_os::socket::{self, Received};
 
@@ -260,7 +261,7 @@ impl Link {
     /// Notes since when the word has been scribbled over: its worker claims nothing by it any more, and would drop all that
     /// it is sent without a word.
     fn check_word(&mut self) {
-        if self.is_sound(claim::read(self.results.page().claim())) {
+        if self.is_sound(claim::read(self.results.page().claim())) || without(Protection::ClaimCheck) {
             self.scribbled_since = None;
         } else {
             self.scribbled_since.get_or_insert_with(Instant::now);
