@@ -16,6 +16,7 @@ mod harness;
 mod health;
 mod host;
 mod imap;
+mod initializers;
 mod killstorm;
 mod kit;
 mod lifecycle;
@@ -47,6 +48,7 @@ const CONTRACT: &[Contract] = &[
     guardian::CONTRACT,
     health::CONTRACT,
     imap::CONTRACT,
+    initializers::CONTRACT,
     guests::CONTRACT,
     handles::CONTRACT,
     lifecycle::CONTRACT,
