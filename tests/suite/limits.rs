@@ -295,13 +295,35 @@ fn senseless_limits_are_refused() {
     let errors = [
         zero().timeout(Duration::ZERO).build().unwrap_err(),
         zero().queue_timeout(Duration::ZERO).build().unwrap_err(),
+        zero().start_timeout(Duration::ZERO).build().unwrap_err(),
+        zero().chunksize(0).build().unwrap_err(),
+        zero().max_tasks_per_worker(0).build().unwrap_err(),
+        zero().look_ahead(0).build().unwrap_err(),
+        zero().look_ahead_bytes(0).build().unwrap_err(),
+        zero().workers(0).build().unwrap_err(),
+        zero().workers((1 << 20) + 1).build().unwrap_err(),
+        zero().workers(usize::MAX).build().unwrap_err(),
         zero().retry(ganger::Retry::new(0)).build().unwrap_err(),
         zero().retry(ganger::Retry::new(2).backoff(LONG..=SHORT)).build().unwrap_err(),
         zero().retry(ganger::Retry::new(2).jitter(1.5)).build().unwrap_err(),
     ];
-    for (error, part) in
-        errors.iter().zip(["timeout is 0", "queue_timeout is 0", "attempts is 0", "20s..=100ms", "1.5"])
-    {
+    let parts = [
+        "timeout is 0",
+        "queue_timeout is 0",
+        "start_timeout is 0",
+        "chunksize is 0: at least 1",
+        "max_tasks_per_worker is 0: a worker runs at least 1",
+        "look_ahead is 0: at least 1",
+        "look_ahead_bytes is 0: at least 1",
+        "workers is 0: a pool needs at least 1, and at most 1048576",
+        "workers is 1048577: a pool needs",
+        "workers is 18446744073709551615: a pool needs",
+        "attempts is 0",
+        "20s..=100ms",
+        "1.5",
+    ];
+    assert_eq!(errors.len(), parts.len());
+    for (error, part) in errors.iter().zip(parts) {
         assert_eq!(error.kind(), ErrorKind::InvalidSetting);
         assert!(error.to_string().contains(part), "{error}");
     }
