@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
-use ganger::{ErrorKind, Pool, StartMethod, TaskErrorKind};
+use ganger::{Pool, StartMethod, TaskErrorKind};
 use ganger_tests::faults::links;
 use ganger_tests::{Gate, Log, marked, own_mark, process_state, wait_until, within};
 use nix::sys::signal::Signal;
 
-use crate::kit::{SOON, finish, own_pid, pass_gate, pool, signal, square, whole_gang};
+use crate::kit::{SOON, finish, pass_gate, pool, signal, square, whole_gang};
 
 pub(crate) const CONTRACT: crate::Contract = table![
     killed_worker_costs_its_task_and_none_is_started_twice,
@@ -22,9 +22,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     stopped_worker_does_not_hold_up_terminate,
     stopped_worker_does_not_hold_up_drop,
     daemons_of_tasks_end_with_the_pool,
-    failing_initializer_is_reported_after_three_starts,
-    initializer_that_fails_once_is_tried_again,
-    dying_initializer_is_reported_too,
+    every_exit_code_and_every_signal_is_told,
 ];
 
 fn note(log: String, number: u32) -> u32 {
@@ -285,42 +283,46 @@ fn daemons_of_tasks_end_with_the_pool(method: StartMethod) {
     assert_eq!(marked(&own_mark()), [0; 0], "they do not outlive the pool");
 }
 
-fn refuse(log: String) -> Result<u32, String> {
-    Log::new(&log).add(std::process::id());
-    Err("no licence".to_owned())
+fn exit_with(code: i32) {
+    std::process::exit(code)
 }
 
-fn failing_initializer_is_reported_after_three_starts(method: StartMethod) {
-    let builder = Pool::builder().workers(1).start_method(method).try_initializer(refuse, ("starts".to_owned(),));
-    let error = within("giving up", SOON, || builder.build()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Broken, "{error}");
-    assert!(error.to_string().contains("no licence"), "{error}");
-    let starts = Log::new("starts").lines().len();
-    assert!((1..=3).contains(&starts), "{starts} starts");
+fn die_by(number: i32) {
+    crate::kit::die(Signal::try_from(number).unwrap())
 }
 
-fn initializer_that_fails_once_is_tried_again(method: StartMethod) {
-    fn fail_once(log: String) -> Result<u32, String> {
-        let log = Log::new(&log);
-        log.add("start");
-        if log.lines().len() == 1 { Err("not yet".to_owned()) } else { Ok(5) }
+/// As `Process.exitcode` is tested in Python, where a signal is a negative code.
+fn every_exit_code_and_every_signal_is_told(method: StartMethod) {
+    let pool = pool(method, 2);
+    let codes = [
+        (0, 0),
+        (1, 1),
+        (2, 2),
+        (42, 42),
+        (70, 70),
+        (127, 127),
+        (128, 128),
+        (137, 137),
+        (255, 255),
+        (256, 0),
+        (-1, 255),
+    ];
+    let outcomes = pool.try_map(exit_with, codes.map(|(code, _)| code));
+    for ((_, told), outcome) in codes.iter().zip(outcomes) {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), TaskErrorKind::Exited(*told), "{error}");
+        assert!(error.message().ends_with(&format!("exit code {told}")), "{error}");
     }
-    let builder = Pool::builder().workers(1).start_method(method).try_initializer(fail_once, ("starts".to_owned(),));
-    let pool = builder.build().unwrap();
-    assert_eq!(pool.apply(|x: u32| ganger::with_worker_state(|state: &mut u32| *state + x), (1,)).unwrap(), 6);
-    assert_eq!(pool.map(own_pid, 0..10).unwrap().len(), 10);
-    assert_eq!(Log::new("starts").lines().len(), 2);
+    // What workers ignore, or what stops or leaves them alone, ends none.
+    let harmless = "SIGPIPE SIGTTOU SIGCHLD SIGCONT SIGURG SIGWINCH SIGSTOP SIGTSTP SIGTTIN";
+    let deadly: Vec<i32> =
+        Signal::iterator().filter(|signal| !harmless.contains(signal.as_str())).map(|it| it as i32).collect();
+    assert!(deadly.len() > 20, "{deadly:?}");
+    for (number, outcome) in deadly.iter().zip(pool.try_map(die_by, deadly.clone())) {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), TaskErrorKind::Killed(*number), "{error}");
+        let name = Signal::try_from(*number).unwrap().as_str();
+        assert_eq!(error.message(), format!("was killed by {name}"));
+    }
     finish(pool);
-}
-
-fn dying_initializer_is_reported_too(method: StartMethod) {
-    fn die_at_once(log: String) {
-        Log::new(&log).add("start");
-        crate::kit::die(Signal::SIGSEGV)
-    }
-    let builder = Pool::builder().workers(1).start_method(method).initializer(die_at_once, ("starts".to_owned(),));
-    let error = within("giving up", SOON, || builder.build()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Broken, "{error}");
-    assert!(error.to_string().contains("SIGSEGV"), "{error}");
-    assert!(Log::new("starts").lines().len() <= 3);
 }

@@ -16,6 +16,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     guardian_killed_in_a_map_costs_a_task_per_worker,
     twenty_guardians_killed_in_one_run,
     guardian_killed_at_rest_is_replaced,
+    guardian_is_deaf_to_polite_signals,
     guardian_killed_in_a_pool_that_closes,
     silent_guardian_is_killed,
     stopped_guardian_does_not_hold_up_drop,
@@ -174,6 +175,25 @@ fn guardian_killed_at_rest_is_replaced(method: StartMethod) {
     assert_eq!(pool.apply(square, (7,)).unwrap(), 49);
     finish(pool);
     nothing_is_left();
+}
+
+/// Those that a terminal sends, or whoever wants a program to end: it has to be there afterwards, to sweep.
+fn guardian_is_deaf_to_polite_signals(method: StartMethod) {
+    use Signal::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU};
+    let pool = pool(method, 1);
+    let guardian = pool.guardian_pid().unwrap();
+    let running = pool.apply_async(pass_gate, ("open".to_owned(),));
+    for polite in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE] {
+        signal(guardian, polite);
+    }
+    Gate::new("open").open();
+    assert_eq!(running.get_timeout(SOON).unwrap(), Ok(()));
+    // It starts workers as before.
+    let worker = pool.worker_pids();
+    signal(worker[0], Signal::SIGKILL);
+    wait_until("the worker is replaced", SOON, || pool.worker_pids(), |now| now.len() == 1 && *now != worker);
+    assert_eq!((pool.apply(square, (7,)), pool.guardian_pid()), (Ok(49), Some(guardian)));
+    finish(pool);
 }
 
 /// A closed pool still does what it has; with nothing left to do it needs no guardian.

@@ -15,6 +15,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     submit_after_close_is_an_error,
     close_and_join_run_everything,
     close_while_a_worker_is_replaced,
+    close_during_recycling_loses_nothing,
     close_then_crash_loses_nothing_else,
     terminate_with_ten_thousand_queued,
     drop_kills_what_runs,
@@ -74,6 +75,20 @@ fn close_while_a_worker_is_replaced(method: StartMethod) {
         let error = pool.apply(|code: i32| -> i32 { std::process::exit(code) }, (3,)).unwrap_err();
         assert_eq!(error.kind(), TaskErrorKind::Exited(3));
         within("close and join", SOON, || finish(pool));
+    }
+}
+
+/// Every task ends its worker's life, and the pool is closed in the midst of it.
+fn close_during_recycling_loses_nothing(method: StartMethod) {
+    for round in 0..10 {
+        let pool = Pool::builder().workers(2).start_method(method).max_tasks_per_worker(1).build().unwrap();
+        let many = pool.map_async(square, 0..20 + round);
+        let single: Vec<_> = (0..5).map(|x| pool.apply_async(square, (x,))).collect();
+        // A different moment each time: some workers have ended by then, some begin.
+        (0..round % 5).for_each(|x| assert_eq!(single[x as usize].get(), Ok(x * x)));
+        within("close and join", SOON, || finish(pool));
+        assert_eq!(many.get().unwrap(), (0..20 + round).map(square).collect::<Vec<_>>());
+        assert!((0..).zip(&single).all(|(x, handle)| handle.get() == Ok(square(x))));
     }
 }
 

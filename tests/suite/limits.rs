@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ganger::{AsyncResult, ErrorKind, Pool, StartMethod, TaskError, TaskErrorKind};
-use ganger_tests::{Gate, Log, within};
+use ganger_tests::{Gate, Log, process_state, wait_until, within};
 use nix::sys::signal::Signal;
 
 use crate::kit::{SOON, finish, own_pid, pass_gate, pool, signal, square, whole_gang};
@@ -25,6 +25,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     cancel_stops_what_runs_and_what_waits,
     cancel_of_one_call_leaves_the_others_alone,
     cancel_wakes_its_callback,
+    what_a_stopped_task_has_started_ends_with_it,
 ];
 
 pub(crate) const ONCE: crate::Once = table![senseless_limits_are_refused];
@@ -261,18 +262,68 @@ fn cancel_wakes_its_callback(method: StartMethod) {
     finish(pool);
 }
 
+/// Starts a program, and waits for its end.
+fn wait_for_a_program(log: String, _: u32) {
+    let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    Log::new(&log).add(child.id());
+    child.wait().unwrap();
+}
+
+fn what_a_stopped_task_has_started_ends_with_it(method: StartMethod) {
+    let pool = pool(method, 1);
+    // Time for a shell to start a program, on a machine that does other things as well.
+    let limited = pool.with_timeout(Duration::from_secs(2)).unwrap();
+    let task = || ganger::partial(wait_for_a_program, ("programs".to_owned(),));
+    let (timed_out, cancelled) = (limited.apply_async(task(), (1,)), pool.apply_async(task(), (2,)));
+    let error = timed_out.get_timeout(LONG).unwrap().unwrap_err();
+    assert_eq!(error.kind(), TaskErrorKind::TimedOut, "{error}");
+    Log::new("programs").wait_for(2);
+    assert!(cancelled.cancel());
+    let error = cancelled.get_timeout(LONG).unwrap().unwrap_err();
+    assert_eq!(error.kind(), TaskErrorKind::Cancelled, "{error}");
+    let programs: Vec<u32> = Log::new("programs").lines().iter().map(|pid| pid.parse().unwrap()).collect();
+    for pid in programs {
+        wait_until("the program is gone", SOON, || process_state(pid), Option::is_none);
+    }
+    assert_eq!(pool.apply(square, (3,)), Ok(9));
+    drop(limited);
+    finish(pool);
+}
+
 fn senseless_limits_are_refused() {
     let zero = || Pool::builder().workers(1);
     let errors = [
         zero().timeout(Duration::ZERO).build().unwrap_err(),
         zero().queue_timeout(Duration::ZERO).build().unwrap_err(),
+        zero().start_timeout(Duration::ZERO).build().unwrap_err(),
+        zero().chunksize(0).build().unwrap_err(),
+        zero().max_tasks_per_worker(0).build().unwrap_err(),
+        zero().look_ahead(0).build().unwrap_err(),
+        zero().look_ahead_bytes(0).build().unwrap_err(),
+        zero().workers(0).build().unwrap_err(),
+        zero().workers((1 << 20) + 1).build().unwrap_err(),
+        zero().workers(usize::MAX).build().unwrap_err(),
         zero().retry(ganger::Retry::new(0)).build().unwrap_err(),
         zero().retry(ganger::Retry::new(2).backoff(LONG..=SHORT)).build().unwrap_err(),
         zero().retry(ganger::Retry::new(2).jitter(1.5)).build().unwrap_err(),
     ];
-    for (error, part) in
-        errors.iter().zip(["timeout is 0", "queue_timeout is 0", "attempts is 0", "20s..=100ms", "1.5"])
-    {
+    let parts = [
+        "timeout is 0",
+        "queue_timeout is 0",
+        "start_timeout is 0",
+        "chunksize is 0: at least 1",
+        "max_tasks_per_worker is 0: a worker runs at least 1",
+        "look_ahead is 0: at least 1",
+        "look_ahead_bytes is 0: at least 1",
+        "workers is 0: a pool needs at least 1, and at most 1048576",
+        "workers is 1048577: a pool needs",
+        "workers is 18446744073709551615: a pool needs",
+        "attempts is 0",
+        "20s..=100ms",
+        "1.5",
+    ];
+    assert_eq!(errors.len(), parts.len());
+    for (error, part) in errors.iter().zip(parts) {
         assert_eq!(error.kind(), ErrorKind::InvalidSetting);
         assert!(error.to_string().contains(part), "{error}");
     }

@@ -17,6 +17,7 @@ mod health;
 mod host;
 mod hostile;
 mod imap;
+mod initializers;
 mod killstorm;
 mod kit;
 mod lifecycle;
@@ -49,6 +50,7 @@ const CONTRACT: &[Contract] = &[
     health::CONTRACT,
     hostile::CONTRACT,
     imap::CONTRACT,
+    initializers::CONTRACT,
     guests::CONTRACT,
     handles::CONTRACT,
     lifecycle::CONTRACT,

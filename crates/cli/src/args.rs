@@ -75,9 +75,15 @@ fn argument(flag: &'static Flag) -> Arg {
     match flag.kind {
         Kind::Switch => arg.action(ArgAction::SetTrue),
         Kind::Choice(words) => arg.value_name("CHOICE").value_parser(PossibleValuesParser::new(words)),
-        Kind::Value(name) => arg.value_name(name).allow_negative_numbers(true),
+        // `-1s` is a wrong time, and not a flag that nobody knows.
+        Kind::Value(name) => arg.value_name(name).allow_hyphen_values(is_quantity(name)),
         Kind::List(name) => arg.value_name(name).action(ArgAction::Append).allow_negative_numbers(true),
     }
+}
+
+/// Whether a value of this name begins with a number.
+fn is_quantity(name: &str) -> bool {
+    ["N", "TIME", "SIZE"].iter().any(|quantity| name.starts_with(quantity))
 }
 
 fn help(flag: &Flag) -> String {

@@ -167,6 +167,12 @@ pub(super) fn corrupts_the_ring() -> Outcome {
     wait()
 }
 
+/// In the midst of publishing a result.
+pub(super) fn dies_in_a_record() -> Outcome {
+    page::begin_a_record();
+    die(Signal::SIGKILL)
+}
+
 /// A corpse that claims to have begun every task there is: it had been given one.
 pub(super) fn scribbles_and_dies() -> Outcome {
     page::scribble_over_claims();

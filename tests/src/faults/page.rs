@@ -1,6 +1,7 @@
 //! The memory that a worker shares with its supervisor, reached by file: through `/proc/self/mem`.
 //!
-//! The layout is that of `crates/os/src/page.rs`: a claim word at 0, the ring's head at 128, its tail at 192.
+//! The layout is that of `crates/os/src/page.rs`: a claim word at 0, the ring's head at 128, its tail at 192, and
+//! its records from 4096.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -9,6 +10,8 @@ use std::path::PathBuf;
 const CLAIM: u64 = 0;
 const HEAD: u64 = 128;
 const TAIL: u64 = 192;
+const WORDS: u64 = 4096;
+const RING: u64 = 1 << 20;
 
 /// Where the page is mapped in this process: from, and to.
 fn mapped() -> (u64, u64) {
@@ -48,6 +51,14 @@ fn write(offset: u64, bytes: &[u8]) {
 /// Claims that the ring holds more than it has room for.
 pub(super) fn corrupt_ring() {
     write(HEAD, &[0xFF; 8]);
+}
+
+/// Writes the header of a record, and some of its bytes, and does not publish it: as far as a worker gets that dies there.
+pub(super) fn begin_a_record() {
+    let at = WORDS + read(HEAD) % RING;
+    write(at, &1000_u64.to_le_bytes());
+    // At the ring's very end the rest would be elsewhere.
+    write((at + 16).min(WORDS + RING - 8), &[0xAA; 8]);
 }
 
 /// Claims to have claimed everything.

@@ -92,6 +92,7 @@ pub static FAULTS: &[Fault] = &[
     fatal("failure-is-noise", bytes::unreadable_failure, Failed),
     fatal("result-of-no-status", bytes::unknown_status, ProtocolViolation),
     fatal("ring-is-corrupt", bytes::corrupts_the_ring, ProtocolViolation),
+    fatal("record-cut-in-the-ring", bytes::dies_in_a_record, Killed(9)),
     fatal("claims-are-scribbled-over", bytes::scribbles_and_dies, Killed(9)),
     fine("shrinks-the-page", bytes::shrinks_the_page),
     fatal("grandchild-holds-the-link", company::heir_of_the_link, Killed(9)),

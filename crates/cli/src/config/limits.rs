@@ -67,15 +67,14 @@ fn read<T>(settings: &Settings, name: &str, parse: impl Fn(&str) -> Result<T, St
 fn retries(settings: &Settings) -> Result<Option<Retries>, Abort> {
     let backoff = read(settings, "backoff", parse_times)?;
     let on = read(settings, "retry-on", failures)?;
-    match number(settings, "retries")? {
+    match number(settings, "retries", 0..=MOST_RETRIES)? {
         // A variable may be set for other runs.
         None => match ["backoff", "retry-on"].into_iter().find(|name| settings.is_flag(name)) {
             Some(name) => Err(settings.wrong(name, "means nothing without --retries")),
             None => Ok(None),
         },
         Some(0) => Ok(None),
-        Some(count @ 1..=MOST_RETRIES) => Ok(Some(Retries { count: count as u32, backoff, on })),
-        Some(count) => Err(settings.wrong("retries", format!("{count} is too many: from 0 to {MOST_RETRIES}"))),
+        Some(count) => Ok(Some(Retries { count: count as u32, backoff, on })),
     }
 }
 

@@ -6,6 +6,7 @@ use super::workers::Workers;
 use crate::exit::Abort;
 use crate::input::split_list;
 use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 
 /// Holds all options of `ganger map`.
 #[derive(Debug)]
@@ -120,6 +121,9 @@ impl MapOptions {
 }
 
 fn input_options(settings: &Settings) -> Result<InputOptions, Abort> {
+    if let Some(name) = ["input", "output"].into_iter().find(|name| settings.list(name).iter().any(String::is_empty)) {
+        return Err(settings.wrong(name, "\"\" is no name of a file; - is standard input or output"));
+    }
     let files = match settings.list("input") {
         [] => vec!["-".to_owned()],
         files => files.to_vec(),
@@ -171,12 +175,12 @@ fn run_options(settings: &Settings) -> Result<RunOptions, Abort> {
         start_method: choice(settings, "start-method"),
         chunksize: match settings.text("chunksize") {
             Some("auto") => None,
-            _ => positive(settings, "chunksize")?,
+            _ => positive(settings, "chunksize", "neither auto nor")?,
         },
-        max_tasks_per_worker: positive(settings, "max-tasks-per-worker")?,
-        seed: number(settings, "seed")?,
+        max_tasks_per_worker: positive(settings, "max-tasks-per-worker", "not")?,
+        seed: number(settings, "seed", 0..=u64::MAX)?,
         on_error: on_error(settings)?,
-        fail_after: positive(settings, "fail-after")?,
+        fail_after: positive(settings, "fail-after", "not")?,
         limits,
         progress: choice(settings, "progress"),
     })
@@ -238,17 +242,22 @@ fn fixed_arguments(settings: &Settings) -> Result<Vec<(String, String)>, Abort> 
     settings.list("arg").iter().map(split).collect()
 }
 
-pub(super) fn number(settings: &Settings, name: &str) -> Result<Option<u64>, Abort> {
-    let parse = |text: &str| {
-        text.parse().map_err(|_| settings.wrong(name, format!("{text:?} is not a whole number from 0 to {}", u64::MAX)))
-    };
-    settings.text(name).map(parse).transpose()
+pub(super) fn number(settings: &Settings, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Abort> {
+    whole(settings, name, &range, "not")
 }
 
-fn positive(settings: &Settings, name: &str) -> Result<Option<NonZeroU64>, Abort> {
-    let nonzero =
-        |number| NonZeroU64::new(number).ok_or_else(|| settings.wrong(name, "0 is too small, at least 1 is needed"));
-    number(settings, name)?.map(nonzero).transpose()
+fn positive(settings: &Settings, name: &str, is: &str) -> Result<Option<NonZeroU64>, Abort> {
+    let number = whole(settings, name, &(1..=u64::MAX), is)?;
+    Ok(number.and_then(NonZeroU64::new))
+}
+
+fn whole(settings: &Settings, name: &str, range: &RangeInclusive<u64>, is: &str) -> Result<Option<u64>, Abort> {
+    let wrong = |text: &str| {
+        let problem = format!("{text:?} is {is} a whole number from {} to {}", range.start(), range.end());
+        settings.wrong(name, problem)
+    };
+    let parse = |text: &str| text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| wrong(text));
+    settings.text(name).map(parse).transpose()
 }
 
 #[cfg(test)]
@@ -300,18 +309,18 @@ mod tests {
             (&["--delimiter", "\""], "--delimiter: \"\\\"\" is not one ASCII character"),
             (&["--arg", "min"], "--arg: \"min\" is not NAME=VALUE"),
             (&["--arg", "=3"], "--arg: \"=3\" is not NAME=VALUE"),
-            (&["--chunksize", "0"], "--chunksize: 0 is too small"),
-            (&["--chunksize", "many"], "--chunksize: \"many\" is not a whole number"),
+            (&["--chunksize", "0"], "--chunksize: \"0\" is neither auto nor a whole number from 1 to"),
+            (&["--chunksize", "many"], "--chunksize: \"many\" is neither auto nor a whole number"),
             (&["--max-tasks-per-worker", "-1"], "--max-tasks-per-worker: \"-1\" is not a whole number"),
             (&["--seed", "1.5"], "--seed: \"1.5\" is not a whole number"),
-            (&["-j", "0"], "--workers: no worker would do the work"),
+            (&["-j", "0"], "--workers: \"0\" is no worker: at least 1"),
             (&["--columns", "a,,b"], "--columns: \"a,,b\" holds an empty name"),
             (&["--output-format", "raw", "--keep", "all"], "--keep: raw output has no columns"),
             (&["--timeout", "0"], "--timeout: \"0\" is out of range: a time is from 1ms to 24000h"),
-            (&["--queue-timeout=-1s"], "--queue-timeout: \"-1s\" is out of range"),
+            (&["--queue-timeout", "-1s"], "--queue-timeout: \"-1s\" is out of range"),
             (&["--grace", "soon"], "--grace: \"soon\" is not a time such as 250ms"),
             (&["--retries", "x"], "--retries: \"x\" is not a whole number"),
-            (&["--retries", "99999999999"], "--retries: 99999999999 is too many: from 0 to 1000000"),
+            (&["--retries", "99999999999"], "--retries: \"99999999999\" is not a whole number from 0 to 1000000"),
             (&["--backoff", "1s..2s"], "--backoff: means nothing without --retries"),
             (&["--retry-on", "error"], "--retry-on: means nothing without --retries"),
             (&["--retries", "1", "--backoff", "2s..1s"], "--backoff: \"2s..1s\" is out of order"),
@@ -321,7 +330,7 @@ mod tests {
             ),
             (&["--memory", "5"], "--memory: \"5\" is out of range: a size is from 1MiB"),
             (&["--memory", "2M", "--memory-soft", "3M"], "--memory-soft: 3M is more than --memory, 2M"),
-            (&["--fail-after", "0"], "--fail-after: 0 is too small"),
+            (&["--fail-after", "0"], "--fail-after: \"0\" is not a whole number from 1 to"),
             (&["--fail-after", "3", "--on-error", "stop"], "--on-error: stop ends the run at the first failure"),
             (&["--serial", "--timeout", "3s"], "--timeout: needs workers, and --serial runs without them"),
             (&["--serial", "--memory", "3G"], "--memory: needs workers"),

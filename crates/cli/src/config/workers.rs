@@ -11,20 +11,30 @@ pub(crate) enum Workers {
     AllBut(usize),
 }
 
+/// A pool's own limit, and a share that no machine's processors take beyond it.
+const MOST: usize = 1 << 20;
+const MOST_PERCENT: usize = 10_000;
+
 impl Workers {
     /// Reads `4`, `50%` or `-1`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong =
             || format!("{text:?} is neither a number (4), a share of the processors (50%) nor all but some (-1)");
         let number = |digits: &str| digits.parse::<usize>().map_err(|_| wrong());
+        let many = || format!("{text:?} is too many: from 1 to {MOST} workers, or from 1% to {MOST_PERCENT}%");
         match (text.strip_suffix('%'), text.strip_prefix('-')) {
             (Some(_), Some(_)) => Err(wrong()),
             (Some(percent), None) => match number(percent)? {
-                0 => Err(zero()),
-                percent => Ok(Self::Percent(percent)),
+                0 => Err(zero(text)),
+                percent @ 1..=MOST_PERCENT => Ok(Self::Percent(percent)),
+                _ => Err(many()),
             },
             (None, Some(spared)) => number(spared).map(Self::AllBut),
-            (None, None) => NonZeroUsize::new(number(text)?).map(Self::Count).ok_or_else(zero),
+            (None, None) => match NonZeroUsize::new(number(text)?) {
+                None => Err(zero(text)),
+                Some(count) if count.get() <= MOST => Ok(Self::Count(count)),
+                Some(_) => Err(many()),
+            },
         }
     }
 
@@ -38,8 +48,8 @@ impl Workers {
     }
 }
 
-fn zero() -> String {
-    "no worker would do the work: --serial runs without workers, -j 100% uses all processors".to_owned()
+fn zero(text: &str) -> String {
+    format!("{text:?} is no worker: at least 1 does the work; --serial runs without, -j 100% uses all processors")
 }
 
 impl fmt::Display for Workers {
@@ -78,6 +88,10 @@ mod tests {
     fn nonsense_is_refused() {
         for text in ["", "x", "1.5", "-", "%", "-5%", "--1", "99999999999999999999"] {
             assert!(Workers::parse(text).unwrap_err().contains("is neither a number"), "{text}");
+        }
+        for text in ["1048577", "10001%", "1000000000000"] {
+            let problem = Workers::parse(text).unwrap_err();
+            assert_eq!(problem, format!("{text:?} is too many: from 1 to 1048576 workers, or from 1% to 10000%"));
         }
         for text in ["0", "0%"] {
             let problem = Workers::parse(text).unwrap_err();

@@ -107,7 +107,10 @@ fn wrong_usage_has_its_code_and_a_hint() {
         (&["map", "square", "--wrokers", "3"], "--workers"),
         (&["map", "square", "--format", "xml"], "jsonl"),
         (&["mapp"], "map"),
-        (&["map", "square", "--serial", "-j", "0"], "--workers: no worker would do the work: --serial"),
+        (
+            &["map", "square", "--serial", "-j", "0"],
+            "--workers: \"0\" is no worker: at least 1 does the work; --serial",
+        ),
         (&["map", "square", "--serial", "--delimiter", ";"], "--delimiter is for CSV and TSV"),
         (&["map", "square", "--serial", "--no-header"], "--no-header is for CSV and TSV"),
         (&["map", "square", "--serial", "--format", "jsonl", "-0"], "--null: only lines end with a NUL byte"),

@@ -58,6 +58,37 @@ fn what_fails_is_tried_again_as_often_as_was_asked() {
 }
 
 #[test]
+fn a_task_that_takes_too_much_memory_is_ended_and_the_others_are_right() {
+    for method in METHODS {
+        let place = Place::new("memory");
+        let flags = format!("hoard -j 2 --memory 100MiB --arg millis=600000 --start-method {method}");
+        let finished = place.program_map(&format!("{flags} --on-error report"), "0\n300\n0\n0\n");
+        let lines: Vec<&str> = finished.out.lines().collect();
+        assert_eq!((finished.code, lines.len(), lines[1]), (Some(1), 4, "null"), "{}", finished.err);
+        assert_eq!(lines.iter().filter(|line| line.parse::<u32>().is_ok()).count(), 3, "{lines:?}");
+        let said = "above its limit, and was killed by SIGKILL (attempt 1, worker ";
+        assert!(finished.err.starts_with("stdin:2: had its worker hold ") && finished.err.contains(said));
+        assert!(finished.err.contains("\n3 ok, 1 failed in "), "{}", finished.err);
+        let finished = place.program_map(&format!("{flags} --output-format records"), "300\n");
+        finished.gives(3, "", &["error: stdin:1: had its worker hold ", said]);
+        place.audit();
+    }
+}
+
+#[test]
+fn a_worker_that_leaks_is_replaced_and_no_task_pays() {
+    for method in METHODS {
+        let place = Place::new("memory-soft");
+        let flags = format!("hoard -j 1 --memory-soft 100MiB --arg millis=300 --start-method {method}");
+        let finished = place.program_map(&flags, "60\n".repeat(6));
+        let mut pids: Vec<&str> = finished.out.lines().collect();
+        assert_eq!((finished.code, pids.len()), (Some(0), 6), "{}", finished.err);
+        pids.dedup();
+        assert!(pids.len() >= 2, "one worker has taken 360 MiB: {pids:?}");
+    }
+}
+
+#[test]
 fn a_run_ends_after_so_many_failures() {
     for way in ["--serial", "--start-method forkserver", "--start-method spawn", "--start-method fork"] {
         let place = Place::new("fail-after");

@@ -25,3 +25,4 @@ mod terminal;
 mod troubles;
 mod user_crate;
 mod workers;
+mod wrong_values;

@@ -22,7 +22,7 @@ fn variables_set_what_flags_do_not() {
     with(&place, &[("GANGER_WORKERS", "0")], &["map", "square"], "").gives(
         2,
         "",
-        &["error: GANGER_WORKERS: no worker would do the work", "--serial", "-j 100%"],
+        &["error: GANGER_WORKERS: \"0\" is no worker: at least 1", "--serial", "-j 100%"],
     );
     with(&place, &[("GANGER_LOG_FORMAT", "xml")], &["tasks"], "").gives(2, "", &["GANGER_LOG_FORMAT: \"xml\""]);
     with(&place, &[("GANGER_LOG", "a=b=c")], &["tasks"], "").gives(2, "", &["error: GANGER_LOG: "]);

@@ -96,13 +96,14 @@ fn commit(fault: String, index: u32) -> Result<Answer, Untold> {
     ganger_tests::faults::commit(row as u32, index)
 }
 
-/// Takes so much memory, keeps it, and says which process has it.
+/// Takes so much memory and keeps it, for so long at least, and says which process has it; without any it returns at once.
 #[ganger::task]
-fn hoard(mebibytes: usize) -> u32 {
+fn hoard(mebibytes: usize, millis: u64) -> u32 {
     thread_local!(static HOARD: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) });
-    HOARD.with_borrow_mut(|hoard| hoard.push(black_box(vec![1; mebibytes << 20])));
-    // Memory is measured while a task runs.
-    std::thread::sleep(Duration::from_millis(100));
+    if mebibytes > 0 {
+        HOARD.with_borrow_mut(|hoard| hoard.push(black_box(vec![1; mebibytes << 20])));
+        std::thread::sleep(Duration::from_millis(millis));
+    }
     std::process::id()
 }
 

@@ -335,8 +335,14 @@ impl Builder {
             return Err(invalid("max_tasks_per_worker is 0: a worker runs at least 1 task".to_owned()));
         }
         self.check_memory()?;
-        if self.look_ahead == Some(0) || self.look_ahead_bytes == 0 {
-            return Err(invalid("look_ahead is 0: at least 1 task (and 1 byte) must be under way".to_owned()));
+        if self.look_ahead == Some(0) {
+            return Err(invalid("look_ahead is 0: at least 1 task must be under way".to_owned()));
+        }
+        if self.look_ahead_bytes == 0 {
+            return Err(invalid("look_ahead_bytes is 0: at least 1 byte must be under way".to_owned()));
+        }
+        if self.start_timeout.is_zero() {
+            return Err(invalid("start_timeout is 0: no worker gets ready within no time".to_owned()));
         }
         if self.intensity.is_some_and(|intensity| intensity.period.is_zero()) {
             return Err(invalid(
