@@ -23,6 +23,7 @@ mod limits;
 mod map;
 mod memory;
 mod methods;
+mod output;
 mod readme;
 mod retries;
 mod supervisor;
@@ -54,6 +55,7 @@ const CONTRACT: &[Contract] = &[
     memory::CONTRACT,
     retries::CONTRACT,
     methods::CONTRACT,
+    output::CONTRACT,
     supervisor::CONTRACT,
     terminate::CONTRACT,
     wait::CONTRACT,
