@@ -251,7 +251,8 @@ impl Builder {
     ///
     /// When a task ends, its output is written in one piece to the program's own streams, or given to
     /// [`on_output`](Self::on_output), and the error of a task that fails [has it too](crate::TaskError::stderr). It is not
-    /// lost when the worker is killed, and a task that prints without end costs no more memory than `bytes`.
+    /// lost when the worker is killed, and a task that prints without end costs no more memory than `bytes`. Capturing costs each
+    /// task a system call, about 0.2 us.
     ///
     /// A process that a task leaves behind may go on to write. What it writes while its worker has nothing to do is no
     /// task's; what it writes while another task runs there cannot be told from that task's, and is counted with it.

@@ -279,19 +279,18 @@ impl Core {
         let Some(guardian) = &mut self.guardian else { return Err(io::ErrorKind::NotConnected.into()) };
         let (ours, theirs) = stream_pair()?;
         let (page, memory) = Page::create()?;
+        let output = self.outlet.as_ref().map(|outlet| Output::new(outlet.cap)).transpose()?;
         self.poller.add(&ours, Token::Link(worker).to_u64(), Interest::Read)?;
         let mut link = Link::new(worker, ours, page);
         link.pulse.asked(link.asked);
         let header = Header::plain(Kind::Setup, self.setup.len());
-        match &self.outlet {
+        match output {
             None => link.push(header, &self.setup),
-            Some(outlet) => {
-                let (output, theirs) = Output::new(outlet.cap)?;
+            Some((output, pipes)) => {
                 // The pipes travel with the first bytes of a new socket, which has room for them.
-                send_with(&link.socket, &header.to_bytes(), &theirs)?;
+                send_with(&link.socket, &header.to_bytes(), &pipes)?;
                 link.push_body(&self.setup);
-                let tokens = [Token::Output(worker), Token::Errors(worker)];
-                for (drain, token) in output.drains().zip(tokens) {
+                for (drain, token) in output.drains().zip([Token::Output(worker), Token::Errors(worker)]) {
                     self.poller.add(drain, token.to_u64(), Interest::Read)?;
                 }
                 link.set_output(output);

@@ -129,14 +129,15 @@ impl Output {
 }
 
 impl Stream {
-    /// Takes what lies between `start` and `end`. An end that a worker has made up finds what is there.
+    /// Takes what lies between `start` and `end`. An end that a worker has made up finds what is there, and not what it goes
+    /// on to write.
     fn up_to(&mut self, page: &Page, end: u64) -> Written {
         if end <= self.start {
             return Written::default();
         }
         let missing = end.saturating_sub(self.drain.taken());
         if missing > 0 {
-            self.take(page, missing);
+            self.take(page, missing.min(self.drain.waiting()));
         }
         let begin = self.drain.taken() - self.fresh.len() as u64;
         let count = end.saturating_sub(begin).min(self.fresh.len() as u64) as usize;
@@ -168,4 +169,53 @@ impl Stream {
 
 fn begun(page: &Page) -> Offsets {
     std::array::from_fn(|stream| page.begun(stream).load(std::sync::atomic::Ordering::Acquire))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::message::PRINTED;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    /// What results with these marks are given of what was written, in an order as of one turn.
+    fn divided(written: &[u8], marks: &[[u64; 2]], cap: usize) -> (Vec<String>, String) {
+        let (page, _memory) = Page::create().expect("memory");
+        let (mut output, [out, _err, _news]) = Output::new(cap).expect("descriptors");
+        let mut out = std::fs::File::from(out.as_fd().try_clone_to_owned().expect("a descriptor"));
+        out.write_all(written).expect("room");
+        output.stir(0);
+        let begun = output.drain(&page);
+        let mut haul = Haul::default();
+        for [begin, end] in marks {
+            let marks = Marks { begin: [*begin, 0], end: [*end, 0] };
+            haul.push(PRINTED, 0, |bytes| marks.append(bytes));
+        }
+        output.divide(&page, &mut haul, begun);
+        let texts = haul
+            .printed(0, haul.len())
+            .iter()
+            .map(|printed| printed.output.as_ref().expect("all were divided")[0].to_string());
+        (texts.collect(), output.last(&page)[0].to_string())
+    }
+
+    #[test]
+    fn each_task_gets_what_lies_between_its_marks() {
+        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(divided(b"aabbbc", &[[0, 2], [2, 5]], 9), (texts(&["aa", "bbb"]), "c".to_owned()));
+        assert_eq!(divided(b"a..b", &[[0, 1], [3, 4]], 9), (texts(&["a", "b"]), String::new()));
+        assert_eq!(divided(b"abcdef", &[], 2), (texts(&[]), "a\n[4 bytes cut]\nf".to_owned()));
+    }
+
+    #[test]
+    fn made_up_marks_harm_nobody() {
+        for marks in [[0, u64::MAX], [u64::MAX, u64::MAX], [u64::MAX, 0], [5, 2]] {
+            let (texts, last) = divided(b"abcdef", &[marks, [2, 4]], 9);
+            assert_eq!(texts.len(), 2, "{marks:?}");
+            assert!(texts.concat().len() + last.len() <= 6, "{marks:?}: {texts:?}, {last:?}");
+        }
+        let mut haul = Haul::default();
+        haul.push(PRINTED, 0, |bytes| bytes.extend(b"too short for marks"));
+        assert_eq!((haul.get(0), haul.printed(0, 1)[0].marks), (&b"too short for marks"[..], Marks::default()));
+    }
 }
