@@ -25,6 +25,7 @@ mod limits;
 mod map;
 mod memory;
 mod methods;
+mod output;
 mod readme;
 mod retries;
 mod supervisor;
@@ -58,6 +59,7 @@ const CONTRACT: &[Contract] = &[
     memory::CONTRACT,
     retries::CONTRACT,
     methods::CONTRACT,
+    output::CONTRACT,
     supervisor::CONTRACT,
     terminate::CONTRACT,
     wait::CONTRACT,

@@ -152,6 +152,12 @@ pub(crate) const FLAGS: &[Flag] = &[
         "Kill a worker that holds more than SIZE beyond what it started with (512M, 1GiB; a bare number is bytes)",
     ),
     flag_of("memory-soft", Kind::Value("SIZE"), LIMITS, "Replace a worker that holds more, after its task"),
+    flag_of(
+        "capture",
+        Kind::Value("SIZE"),
+        RUN,
+        "Keep what each task prints together, SIZE of each stream at most, and put it into the error records of --output-format records",
+    ),
     choice(
         "progress",
         &["auto", "bar", "plain", "none"],

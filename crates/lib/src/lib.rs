@@ -19,6 +19,7 @@ mod containment;
 mod cpu;
 mod error;
 mod outcome;
+mod output;
 mod pool;
 pub mod registry;
 mod rng;
@@ -34,6 +35,7 @@ pub use cpu::cpu_count;
 pub use error::{Error, ErrorKind, Timeout};
 pub use ganger_macros::task;
 pub use outcome::{TaskError, TaskErrorKind};
+pub use output::{TaskOutput, Written};
 pub use pool::{
     AsyncResult, Builder, Callbacks, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, ReturnWhen, RunningTask,
     StartMethod, Stdout, Waited, WorkerStatus, wait,

@@ -1,8 +1,11 @@
 //! How a task ends when it does not return a value.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::output::{NOTHING, Written};
 
 /// Why a task has no value. Every task ends in exactly one outcome: its value, or one of these.
 ///
@@ -33,6 +36,8 @@ struct Details {
     peak_memory: Option<u64>,
     location: Option<String>,
     backtrace: Option<String>,
+    /// What it has written, if that was captured and anything.
+    output: Option<Box<[Written; 2]>>,
     /// The attempts before this one.
     before: Vec<TaskError>,
 }
@@ -114,6 +119,7 @@ impl TaskError {
             peak_memory: None,
             location: None,
             backtrace: None,
+            output: None,
             before: Vec::new(),
         }))
     }
@@ -140,6 +146,11 @@ impl TaskError {
     pub(crate) fn with_trace(mut self, location: Option<String>, backtrace: Option<String>) -> Self {
         self.0.location = location;
         self.0.backtrace = backtrace;
+        self
+    }
+
+    pub(crate) fn with_output(mut self, output: &[Written; 2]) -> Self {
+        self.0.output = Some(Box::new(output.clone()));
         self
     }
 
@@ -215,6 +226,30 @@ impl TaskError {
         self.0.backtrace.as_deref()
     }
 
+    /// What it had written to its standard output, by whatever means; nothing when that is not
+    /// [captured](crate::Builder::capture_output).
+    #[must_use]
+    pub fn stdout(&self) -> &Written {
+        self.0.output.as_ref().map_or(&NOTHING, |output| &output[0])
+    }
+
+    /// What it had written to its standard error, as [`stdout`](Self::stdout).
+    #[must_use]
+    pub fn stderr(&self) -> &Written {
+        self.0.output.as_ref().map_or(&NOTHING, |output| &output[1])
+    }
+
+    /// The last line on standard error of a task that ended without being able to say why.
+    fn last_words(&self) -> Option<Cow<'_, str>> {
+        if !matches!(self.kind(), TaskErrorKind::Exited(_) | TaskErrorKind::Killed(_)) {
+            return None;
+        }
+        let stderr = self.stderr();
+        let end = if stderr.end().is_empty() { stderr.begin() } else { stderr.end() };
+        let line = end.split(|byte| *byte == b'\n').rev().map(<[u8]>::trim_ascii).find(|line| !line.is_empty())?;
+        Some(String::from_utf8_lossy(&line[..line.len().min(LAST_WORDS)]))
+    }
+
     /// What happened, without saying to whom.
     fn cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let message = self.message();
@@ -236,6 +271,9 @@ impl fmt::Display for TaskError {
         if self.attempt() > 1 {
             write!(f, ", in attempt {}", self.attempt())?;
         }
+        if let Some(words) = self.last_words() {
+            write!(f, ", with the last words {words:?}")?;
+        }
         let Some(worker) = self.worker() else { return Ok(()) };
         write!(f, " [worker {worker}")?;
         if let Some(pid) = self.pid() {
@@ -249,6 +287,9 @@ impl fmt::Display for TaskError {
 }
 
 impl std::error::Error for TaskError {}
+
+/// How many bytes of a last line are told.
+const LAST_WORDS: usize = 200;
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ pub mod fd;
 pub mod image;
 pub mod measure;
 pub mod mutant;
+pub mod output;
 pub mod page;
 pub mod poll;
 pub mod probe;

@@ -26,6 +26,8 @@ const HEAD: usize = 128;
 const TAIL: usize = 192;
 const STOP: usize = 256;
 const LISTENS: usize = 320;
+const TAKEN: usize = 384;
+const BEGUN: usize = 512;
 
 /// A mapping of the shared memory. It has no name, and is gone with its last holder.
 #[derive(Debug)]
@@ -100,6 +102,18 @@ impl Page {
     #[must_use]
     pub fn listens(&self) -> &AtomicU32 {
         self.flag(LISTENS)
+    }
+
+    /// How many bytes of a stream of output the supervisor has taken out, doubled, and one more while that changes.
+    #[must_use]
+    pub fn taken(&self, stream: usize) -> &AtomicU64 {
+        self.word(TAKEN + 64 * (stream & 1))
+    }
+
+    /// Where in a stream of output the worker stood when it last began to work after a rest.
+    #[must_use]
+    pub fn begun(&self, stream: usize) -> &AtomicU64 {
+        self.word(BEGUN + 8 * (stream & 1))
     }
 
     fn flag(&self, offset: usize) -> &AtomicU32 {

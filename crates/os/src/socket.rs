@@ -4,7 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv, recvmsg, sendmsg,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockFlag, SockType, recv, recvmsg, sendmsg,
     socketpair,
 };
 
@@ -38,6 +38,16 @@ fn pair(kind: SockType) -> io::Result<(Fd, Fd)> {
 pub fn send_now(fd: impl AsFd, parts: &[&[u8]]) -> io::Result<usize> {
     let slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
     send(fd.as_fd(), &slices, &[], MsgFlags::MSG_DONTWAIT)
+}
+
+/// Writes `bytes`, and descriptors with them, to a stream that has room for them.
+///
+/// # Errors
+/// When it has not, or the other end is gone.
+pub fn send_with(fd: impl AsFd, bytes: &[u8], fds: &[Fd]) -> io::Result<()> {
+    let raw: Vec<RawFd> = fds.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
+    let sent = send(fd.as_fd(), &[IoSlice::new(bytes)], &raw, MsgFlags::MSG_DONTWAIT)?;
+    if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
 /// Writes all of `bytes`, waiting for room. Only workers do: they wait for a supervisor that always reads, and whose
@@ -86,16 +96,7 @@ pub(crate) fn receive_packet(fd: impl AsFd) -> io::Result<Option<Packet>> {
         let mut slices = [IoSliceMut::new(&mut bytes)];
         let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
         match recvmsg::<()>(fd.as_fd().as_raw_fd(), &mut slices, Some(&mut space), flags) {
-            Ok(message) => {
-                // Not all descriptors of the packet fit into this process's table: then it counts as a packet without any,
-                // and what needs them fails, not the whole connection.
-                let Ok(controls) = message.cmsgs() else { break (message.bytes, Vec::new()) };
-                let rights = controls.filter_map(|control| match control {
-                    ControlMessageOwned::ScmRights(raw) => Some(raw),
-                    _ => None,
-                });
-                break (message.bytes, rights.flatten().map(|raw| Fd::from(adopt(raw))).collect());
-            }
+            Ok(message) => break (message.bytes, descriptors(&message)),
             Err(nix::Error::EINTR) => {}
             Err(nix::Error::EAGAIN) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -131,6 +132,37 @@ pub fn receive_now(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
 /// When the socket is broken.
 pub fn receive_waiting(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     receive(fd.as_fd(), buffer, MsgFlags::empty())
+}
+
+/// As [`receive_waiting`], with the descriptors that travel with the bytes.
+///
+/// # Errors
+/// When the socket is broken.
+pub fn receive_with(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<(Received, Vec<Fd>)> {
+    let mut space = nix::cmsg_space!([RawFd; MOST_DESCRIPTORS]);
+    loop {
+        let mut slices = [IoSliceMut::new(buffer)];
+        let received = recvmsg::<()>(fd.as_fd().as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC);
+        match received {
+            Ok(message) if message.bytes > 0 => {
+                return Ok((Received::Bytes(message.bytes), descriptors(&message)));
+            }
+            Ok(_) | Err(nix::Error::ECONNRESET) => return Ok((Received::End, Vec::new())),
+            Err(nix::Error::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The descriptors of a message; none when not all of them fit into this process's table: what needs them fails then, not
+/// the whole connection.
+fn descriptors(message: &RecvMsg<'_, '_, ()>) -> Vec<Fd> {
+    let Ok(controls) = message.cmsgs() else { return Vec::new() };
+    let rights = controls.filter_map(|control| match control {
+        ControlMessageOwned::ScmRights(raw) => Some(raw),
+        _ => None,
+    });
+    rights.flatten().map(|raw| Fd::from(adopt(raw))).collect()
 }
 
 fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: MsgFlags) -> io::Result<Received> {

@@ -1,16 +1,16 @@
 //! The limits of tasks and workers.
 
 use super::options::number;
-use super::quantity::{Zero, parse_duration, parse_size, parse_times};
+use super::quantity::{OF_PROCESS, OF_TEXT, Zero, parse_duration, parse_size, parse_times};
 use super::settings::Settings;
 use crate::exit::Abort;
 use ganger::RetryOn;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Names the settings that are kept by ending workers.
-pub(super) const LIMITS_OF_WORKERS: [&str; 7] =
-    ["timeout", "queue-timeout", "retries", "backoff", "retry-on", "memory", "memory-soft"];
+/// Names the settings that need workers: limits are kept by ending them, and streams are captured process by process.
+pub(super) const LIMITS_OF_WORKERS: [&str; 8] =
+    ["timeout", "queue-timeout", "retries", "backoff", "retry-on", "memory", "memory-soft", "capture"];
 
 /// More attempts than that never end.
 const MOST_RETRIES: u64 = 1_000_000;
@@ -26,6 +26,8 @@ pub(crate) struct Limits {
     /// In bytes.
     pub(crate) memory: Option<u64>,
     pub(crate) memory_soft: Option<u64>,
+    /// How many bytes of what a task prints are kept, of each stream; `None` lets workers print as they like.
+    pub(crate) capture: Option<u64>,
 }
 
 /// Says when a task that failed is tried again.
@@ -41,7 +43,8 @@ impl Limits {
     /// Reads the settings.
     pub(super) fn parse(settings: &Settings) -> Result<Self, Abort> {
         let time = |name, zero| read(settings, name, |text| parse_duration(text, zero));
-        let (memory, memory_soft) = (read(settings, "memory", parse_size)?, read(settings, "memory-soft", parse_size)?);
+        let size = |name, smallest| read(settings, name, |text| parse_size(text, smallest));
+        let (memory, memory_soft) = (size("memory", OF_PROCESS)?, size("memory-soft", OF_PROCESS)?);
         if let (Some(hard), Some(soft)) = (memory, memory_soft)
             && soft > hard
         {
@@ -56,6 +59,7 @@ impl Limits {
             retries: retries(settings)?,
             memory,
             memory_soft,
+            capture: size("capture", OF_TEXT)?,
         })
     }
 }

@@ -331,6 +331,8 @@ mod tests {
             (&["--memory", "5"], "--memory: \"5\" is out of range: a size is from 1MiB"),
             (&["--memory", "2M", "--memory-soft", "3M"], "--memory-soft: 3M is more than --memory, 2M"),
             (&["--fail-after", "0"], "--fail-after: \"0\" is not a whole number from 1 to"),
+            (&["--capture", "0"], "--capture: \"0\" is out of range: a size is from 1B"),
+            (&["--serial", "--capture", "1M"], "--capture: needs workers"),
             (&["--fail-after", "3", "--on-error", "stop"], "--on-error: stop ends the run at the first failure"),
             (&["--serial", "--timeout", "3s"], "--timeout: needs workers, and --serial runs without them"),
             (&["--serial", "--memory", "3G"], "--memory: needs workers"),
@@ -344,6 +346,7 @@ mod tests {
     #[test]
     fn limits_are_read() {
         let limits = |flags: &[&str]| parse(flags).unwrap().run.limits;
+        assert_eq!(limits(&["--capture", "64KiB"]).capture, Some(65_536));
         assert_eq!(limits(&[]), Limits::default());
         let read = limits(&["--timeout", "1.5m", "--grace", "0", "--retries", "2", "--retry-on", "error, crash"]);
         assert_eq!((read.timeout, read.grace), (Some(Duration::from_secs(90)), Some(Duration::ZERO)));

@@ -65,19 +65,25 @@ const SIZES: [(&str, u128); 15] = [
     ("TiB", 1 << 40),
 ];
 
-/// A process needs about so much to run at all, and no machine has more than that.
-const SMALLEST: u64 = 1 << 20;
+/// The least size that makes sense, and its name.
+pub(super) type Smallest = (u64, &'static str);
+
+/// A process needs about so much to run at all.
+pub(super) const OF_PROCESS: Smallest = (1 << 20, "1MiB");
+pub(super) const OF_TEXT: Smallest = (1, "1B");
+
+/// No machine has more than that.
 const LARGEST: u64 = 1 << 50;
 
 /// Reads `512M` (decimal), `1GiB` (binary), or a bare number of bytes.
-pub(super) fn parse_size(text: &str) -> Result<u64, String> {
-    let range = || format!("{text:?} is out of range: a size is from 1MiB to 1024TiB, and a bare number is bytes");
+pub(super) fn parse_size(text: &str, (smallest, name): Smallest) -> Result<u64, String> {
+    let range = || format!("{text:?} is out of range: a size is from {name} to 1024TiB, and a bare number is bytes");
     let bytes = match scaled(text, &SIZES) {
         Ok(bytes) => u64::try_from(bytes).map_err(|_| range())?,
         Err(Flaw::Shape) => return Err(format!("{text:?} is not a size such as 512M, 1.5GiB or 64KiB")),
         Err(Flaw::Range) => return Err(range()),
     };
-    if (SMALLEST..=LARGEST).contains(&bytes) { Ok(bytes) } else { Err(range()) }
+    if (smallest..=LARGEST).contains(&bytes) { Ok(bytes) } else { Err(range()) }
 }
 
 /// Is what can be wrong with a number and its unit.
@@ -174,13 +180,13 @@ mod tests {
             ("1048576", 1 << 20),
             ("1024TiB", 1 << 50),
         ] {
-            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+            assert_eq!(parse_size(text, OF_PROCESS), Ok(bytes), "{text}");
         }
         for text in ["", "M", "5 M", "5m", "5Mib", "5X", "five"] {
-            assert!(parse_size(text).unwrap_err().contains("is not a size such as 512M"), "{text}");
+            assert!(parse_size(text, OF_PROCESS).unwrap_err().contains("is not a size such as 512M"), "{text}");
         }
         for text in ["5", "0", "-1G", "1023KiB", "1025TiB", "99999999999999999999999T", &"9".repeat(60)] {
-            let problem = parse_size(text).unwrap_err();
+            let problem = parse_size(text, OF_PROCESS).unwrap_err();
             assert!(problem.starts_with(&format!("{text:?} is out of range: a size is from 1MiB")), "{problem}");
         }
     }

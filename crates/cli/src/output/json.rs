@@ -43,14 +43,19 @@ pub(super) fn record_line(index: u64, context: &Context, value: Result<&[u8], &T
 }
 
 fn error(failure: &TaskFailure) -> serde_json::Value {
-    json!({
+    let mut error = json!({
         "kind": failure.kind,
         "message": failure.message,
         "attempt": failure.attempt,
         "worker": failure.worker,
         "pid": failure.pid,
         "duration_s": failure.duration.map(|duration| duration.as_secs_f64()),
-    })
+    });
+    if let Some([stdout, stderr]) = &failure.printed {
+        error["stdout"] = stdout.as_str().into();
+        error["stderr"] = stderr.as_str().into();
+    }
+    error
 }
 
 fn members(object: &mut Object<'_>, kept: &Kept) {

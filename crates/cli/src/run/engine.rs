@@ -78,6 +78,8 @@ pub(crate) struct TaskFailure {
     pub(crate) worker: Option<u32>,
     pub(crate) pid: Option<u32>,
     pub(crate) duration: Option<Duration>,
+    /// What it has printed on standard output and standard error, if that is captured and there is any.
+    pub(crate) printed: Option<[String; 2]>,
 }
 
 /// Describes a finished run.

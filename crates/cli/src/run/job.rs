@@ -211,7 +211,7 @@ impl Consumer for Job {
 }
 
 fn bad_record(message: String) -> TaskFailure {
-    TaskFailure { kind: "bad-record", message, attempt: 0, worker: None, pid: None, duration: None }
+    TaskFailure { kind: "bad-record", message, attempt: 0, worker: None, pid: None, duration: None, printed: None }
 }
 
 /// Is what a record that was not run has in the place of a result.
@@ -220,7 +220,15 @@ fn not_run(killed: bool) -> TaskFailure {
         true => ("killed", "was killed as the run was stopped"),
         false => ("not-run", "was not run: the run was stopped"),
     };
-    TaskFailure { kind, message: message.to_owned(), attempt: 0, worker: None, pid: None, duration: None }
+    TaskFailure {
+        kind,
+        message: message.to_owned(),
+        attempt: 0,
+        worker: None,
+        pid: None,
+        duration: None,
+        printed: None,
+    }
 }
 
 /// Writes a failure for people: `failed: no such file (attempt 1, worker 2, pid 4711)`.

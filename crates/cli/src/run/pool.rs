@@ -65,6 +65,9 @@ fn limited(mut builder: Builder, limits: &Limits) -> Builder {
     if let Some(bytes) = limits.memory_soft {
         builder = builder.memory_soft_limit(bytes);
     }
+    if let Some(bytes) = limits.capture {
+        builder = builder.capture_output(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
     match &limits.retries {
         Some(retries) => builder.retry(retry(retries)),
         None => builder,
@@ -188,6 +191,11 @@ fn outcome(result: Result<JsonText, TaskError>) -> Result<Outcome, Abort> {
     }
 }
 
+fn printed(error: &TaskError) -> Option<[String; 2]> {
+    let streams = [error.stdout(), error.stderr()];
+    streams.iter().any(|stream| !stream.is_empty()).then(|| streams.map(ToString::to_string))
+}
+
 fn failure(error: &TaskError) -> TaskFailure {
     let message = match error.location() {
         Some(place) => format!("{} ({place})", error.message()),
@@ -200,5 +208,6 @@ fn failure(error: &TaskError) -> TaskFailure {
         worker: error.worker(),
         pid: error.pid(),
         duration: error.duration(),
+        printed: printed(error),
     }
 }

@@ -114,6 +114,7 @@ fn call(task: &TaskEntry, payload: &[u8], seed: u64, index: u64) -> Outcome {
         worker: None,
         pid: Some(std::process::id()),
         duration: Some(started.elapsed()),
+        printed: None,
     })
 }
 

@@ -32,6 +32,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("--retries", "3"),
     ("--memory", "1GiB"),
     ("--memory-soft", "512M"),
+    ("--capture", "64KiB"),
     ("--progress", "none"),
 ];
 

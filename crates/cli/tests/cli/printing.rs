@@ -57,3 +57,31 @@ fn a_file_of_results_leaves_standard_output_empty() {
         assert_eq!(std::fs::read_to_string(place.path("out")).unwrap(), "9\n");
     }
 }
+
+#[test]
+fn captured_output_is_whole_and_in_its_records_error() {
+    let place = Place::new("print-captured");
+    for method in METHODS {
+        let input: String =
+            (0..200).map(|n| format!("echo a{n}; echo b{n} >&2; echo c{n}; exit {}\n", n % 2)).collect();
+        let flags = format!("--capture 1K --output-format records --on-error report --start-method {method}");
+        let finished = place.program_map(&format!("shell {flags}"), &input);
+        assert_eq!(finished.code, Some(1), "{}", finished.err);
+        for (n, line) in finished.out.lines().enumerate() {
+            assert!(finished.err.contains(&format!("a{n}\nc{n}\n")), "{method}: {n} is torn apart: {}", finished.err);
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            let printed = [&record["error"]["stdout"], &record["error"]["stderr"]].map(|text| text.as_str());
+            let expected = [format!("a{n}\nc{n}\n"), format!("b{n}\n")];
+            let expected = if n % 2 == 1 { [Some(&expected[0][..]), Some(&expected[1][..])] } else { [None; 2] };
+            assert_eq!(printed, expected, "{method}: {line}");
+        }
+    }
+}
+
+#[test]
+fn captured_output_has_a_limit() {
+    let place = Place::new("print-cut");
+    let finished = place.program_map("shell --capture 20 --on-error report", "yes | head -c 100000; kill -9 $PPID\n");
+    assert_eq!(finished.code, Some(1), "{}", finished.err);
+    assert!(finished.err.contains("y\ny\n[99980 bytes cut]\ny\ny\n"), "{}", finished.err);
+}

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,11 +12,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Pool;
+use super::callbacks::CallbackThread;
 use super::feed::LookAhead;
 use super::gang::Gang;
+use super::output::{Capture, Outlet};
 use super::sink::deadline;
 use super::start::{StartMethod, Stdout};
 use super::terms::{Retry, Terms};
+use crate::TaskOutput;
 use crate::captured::{Captured, with_closure};
 use crate::supervisor::driver::Supervisor;
 use crate::supervisor::memory::MemoryLimits;
@@ -61,6 +65,7 @@ pub struct Builder {
     look_ahead: Option<usize>,
     look_ahead_bytes: usize,
     stdout: Stdout,
+    capture: Capture,
     start_timeout: Duration,
     intensity: Option<Intensity>,
     threads_allowed: bool,
@@ -86,6 +91,7 @@ impl Default for Builder {
             look_ahead: None,
             look_ahead_bytes: 64 << 20,
             stdout: Stdout::default(),
+            capture: Capture::default(),
             start_timeout: Duration::from_secs(30),
             intensity: None,
             threads_allowed: false,
@@ -239,6 +245,52 @@ impl Builder {
         self
     }
 
+    /// Keeps what each task writes to its standard output and standard error (by `println!`, by C code, by the programs that it
+    /// starts and waits for) together, apart from that of other tasks, and up to `bytes` of each stream: of more, the first and
+    /// the last half of that are kept, and how much is missing is said. Without it, workers write to the streams of the program.
+    ///
+    /// When a task ends, its output is written in one piece to the program's own streams, or given to
+    /// [`on_output`](Self::on_output), and the error of a task that fails [has it too](crate::TaskError::stderr). It is not
+    /// lost when the worker is killed, and a task that prints without end costs no more memory than `bytes`. Capturing costs each
+    /// task a system call, about 0.2 us.
+    ///
+    /// A process that a task leaves behind may go on to write. What it writes while its worker has nothing to do is no
+    /// task's; what it writes while another task runs there cannot be told from that task's, and is counted with it.
+    ///
+    /// ```
+    /// fn divide(a: i64, b: i64) -> i64 { eprintln!("dividing {a} by {b}"); if b == 0 { std::process::abort() } else { a / b } }
+    /// let pool = ganger::Pool::builder().workers(2).capture_output(10_000).build()?;
+    /// assert_eq!(pool.apply(divide, (6, 2))?, 3);
+    /// let error = pool.apply(divide, (6, 0)).unwrap_err();
+    /// assert_eq!(error.stderr().to_string(), "dividing 6 by 0\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn capture_output(mut self, bytes: usize) -> Self {
+        self.capture.cap = Some(bytes);
+        self
+    }
+
+    /// What to do with the output of each task that has any, instead of writing it to the program's streams. It is called once
+    /// per attempt, for tasks that fail as well, on the pool's callback thread, in the order in which tasks end; a panic
+    /// in it is logged and stops nothing. `join` waits for it. It needs [`capture_output`](Self::capture_output).
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// let (sender, receiver) = mpsc::channel();
+    /// let pool = ganger::Pool::builder()
+    ///     .workers(2)
+    ///     .capture_output(10_000)
+    ///     .on_output(move |output| sender.send((output.index(), output.stdout().to_string())).unwrap())
+    ///     .build()?;
+    /// pool.map(|x: u64| if x == 7 { println!("seven") }, 0..10)?;
+    /// assert_eq!(receiver.recv()?, (Some(7), "seven\n".to_owned()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_output(mut self, function: impl Fn(&TaskOutput) + Send + Sync + 'static) -> Self {
+        self.capture.on_output = Some(Arc::new(function));
+        self
+    }
+
     /// How long each worker may take to get ready, and the pool until it has one; 30 s without it. A worker that takes
     /// longer is killed, and counts as a failed start.
     pub fn start_timeout(mut self, limit: Duration) -> Self {
@@ -307,12 +359,19 @@ impl Builder {
         let name = self.name.clone().unwrap_or_else(|| format!("pool-{id}"));
         let look_ahead = LookAhead { tasks: self.look_ahead.map(signed), bytes: signed(self.look_ahead_bytes) };
         let (method, memory) = (self.method, self.memory);
+        let callbacks = Arc::<CallbackThread>::default();
+        let outlet = Outlet::new(self.capture.clone(), self.stdout, &callbacks);
+        let captures = outlet.is_some();
         let (plan, setup) = self.plan(name.clone(), settings.seed)?;
         let successor = (method != StartMethod::Fork).then(|| plan.clone());
         let guardian = Guardian::launch(plan, &HOOKS).map_err(start_error)?;
-        let supervisor = Supervisor::start(settings, memory, setup, (guardian, successor), &name)
+        let supervisor = Supervisor::start(settings, memory, outlet, setup, (guardian, successor), &name)
             .map_err(|error| cannot_start("make the supervisor", error))?;
-        let pool = Pool::from_gang(Gang::new(id, name, supervisor.clone(), look_ahead), terms);
+        let gang = Gang::new(id, name, supervisor.clone(), callbacks.clone(), look_ahead);
+        let pool = Pool::from_gang(gang, terms);
+        if captures {
+            callbacks.start().map_err(|error| cannot_start("start the callback thread", error))?;
+        }
         let status = supervisor.wait_status(until, |status| status.ready > 0 || status.broken.is_some());
         if let Some(cause) = status.broken {
             return Err(Error::new(ErrorKind::Broken, format!("pool {:?} has no workers: {cause}", pool.name())));
@@ -343,6 +402,9 @@ impl Builder {
         }
         if self.start_timeout.is_zero() {
             return Err(invalid("start_timeout is 0: no worker gets ready within no time".to_owned()));
+        }
+        if self.capture.on_output.is_some() && self.capture.cap.is_none() {
+            return Err(invalid("on_output is called for captured output only: set capture_output as well".to_owned()));
         }
         if self.intensity.is_some_and(|intensity| intensity.period.is_zero()) {
             return Err(invalid(

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
+use std::time::Instant;
 
 use ganger_os::thread::{OwnThread, spawn_own};
 
@@ -130,6 +131,18 @@ impl CallbackThread {
         let mut state = self.lock();
         while state.busy || !state.queue.is_empty() {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until everything that is queued has run, until `until` at most.
+    pub(crate) fn drain_until(&self, until: Instant) {
+        let mut state = self.lock();
+        while state.thread.is_some() && (state.busy || !state.queue.is_empty()) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -38,12 +38,18 @@ pub(crate) struct Gang {
 const DROP_LIMIT: Duration = Duration::from_secs(2);
 
 impl Gang {
-    pub(crate) fn new(id: u64, name: String, supervisor: Arc<Supervisor>, look_ahead: LookAhead) -> Self {
+    pub(crate) fn new(
+        id: u64,
+        name: String,
+        supervisor: Arc<Supervisor>,
+        callbacks: Arc<CallbackThread>,
+        look_ahead: LookAhead,
+    ) -> Self {
         Self {
             id,
             name,
             supervisor,
-            callbacks: Arc::default(),
+            callbacks,
             look_ahead,
             creator: std::process::id(),
             next_job: AtomicU32::new(0),
@@ -216,13 +222,16 @@ impl Drop for Owner {
             return;
         }
         gang.terminate();
-        gang.callbacks.close();
         let inside = gang.callbacks.is_current() || gang.supervisor.thread_id() == Some(std::thread::current().id());
         if inside || std::thread::panicking() {
+            gang.callbacks.close();
             return;
         }
         let until = Instant::now() + DROP_LIMIT;
         let status = gang.supervisor.wait_status(Some(until), |status| status.dismissed);
+        // What tasks have printed is handed over by now, and should be written before the program ends.
+        gang.callbacks.close();
+        gang.callbacks.drain_until(until);
         if status.dismissed
             && let Some(thread) = gang.supervisor.take_thread()
         {

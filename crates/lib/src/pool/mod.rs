@@ -16,6 +16,7 @@ mod imap;
 pub(crate) mod job;
 mod life;
 mod methods;
+pub(crate) mod output;
 mod read;
 pub(crate) mod sink;
 mod start;

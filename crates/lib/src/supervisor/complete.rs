@@ -6,6 +6,9 @@ use super::core::Core;
 use super::deaths::stopped;
 use super::event::{self, Cause, Ending, Span, WorkerId};
 use super::haul::Failed;
+use super::link::Link;
+use super::output::Both;
+use crate::output::TaskOutput;
 use crate::pool::job::Job;
 use crate::pool::sink::Batch;
 use crate::wire::codec::decode;
@@ -32,8 +35,8 @@ impl Core {
         match (ending, worker) {
             (Ending::Delivered, Some(worker)) => self.delivered(job, first, count, worker, None),
             (Ending::Late(cause), Some(worker)) => self.delivered(job, first, count, worker, Some(cause)),
-            (Ending::Lost, Some(_)) => self.lost(job, first, count, None),
-            (Ending::Stopped(cause), Some(_)) => self.lost(job, first, count, Some(cause)),
+            (Ending::Lost, Some(worker)) => self.lost(job, first, count, worker, None),
+            (Ending::Stopped(cause), Some(worker)) => self.lost(job, first, count, worker, Some(cause)),
             _ => self.not_run(job, first, count, ending),
         }
     }
@@ -94,16 +97,55 @@ impl Core {
             let error = failure(job, index, *failed, self.haul.get(failed.place), worker, pid);
             late.map_or_else(|| error.clone(), |cause| ended_when_asked(job, &error, cause, growth))
         });
-        Batch::delivered(first, self.haul.clone(), from..to, errors.collect())
+        let mut errors: Vec<TaskError> = errors.collect();
+        for printed in self.haul.printed(from, to) {
+            let index = first + u64::from(printed.place - from);
+            let Some(output) = &printed.output else { continue };
+            if let Ok(place) = errors.binary_search_by_key(&index, TaskError::index) {
+                errors[place] = errors[place].clone().with_output(output);
+            }
+            self.put_output(Some((job, index)), (worker.slot, pid), output.clone());
+        }
+        Batch::delivered(first, self.haul.clone(), from..to, errors)
     }
 
-    fn lost(&self, job: &Job, first: u64, count: u32, stop: Option<Cause>) -> Batch {
+    /// Hands over what a task has written, or nobody.
+    pub(super) fn put_output(&self, of: Option<(&Job, u64)>, (worker, pid): (u32, Option<i32>), streams: Both) {
+        if let Some(outlet) = &self.outlet
+            && streams.iter().any(|written| !written.is_empty())
+        {
+            let task = of.map(|(job, index)| (job.name.clone(), index));
+            outlet.put(TaskOutput { task, worker, pid: pid.map(i32::cast_unsigned), streams });
+        }
+    }
+
+    /// Hands over what a worker has written while it had no task.
+    pub(super) fn put_strays(&mut self, worker: WorkerId) {
+        let Some(link) = self.links.get_mut(&worker) else { return };
+        let (strays, pid) = (link.take_strays(), link.pid);
+        strays.into_iter().for_each(|stray| self.put_output(None, (worker.slot, pid), stray));
+    }
+
+    /// The same of a worker that is gone.
+    pub(super) fn put_strays_of(&self, link: &mut Link) {
+        link.take_strays().into_iter().for_each(|stray| self.put_output(None, (link.id.slot, link.pid), stray));
+    }
+
+    fn lost(&mut self, job: &Job, first: u64, count: u32, worker: WorkerId, stop: Option<Cause>) -> Batch {
         let errors = (first..first + u64::from(count)).map(|index| match (&self.obituary, stop) {
             (Some(obituary), None) => obituary.to_error(job, index),
             (Some(obituary), Some(cause)) => obituary.to_stopped(job, index, cause),
             (None, _) => job.error(TaskErrorKind::Lost, "was lost: its worker is gone", index),
         });
-        Batch::errors(first, errors.collect())
+        let mut errors: Vec<TaskError> = errors.collect();
+        if let (Some(output), Some(error)) =
+            (self.obituary.as_mut().and_then(|obituary| obituary.output.take()), errors.first_mut())
+        {
+            *error = error.clone().with_output(&output);
+            let pid = error.pid().map(u32::cast_signed);
+            self.put_output(Some((job, first)), (worker.slot, pid), output);
+        }
+        Batch::errors(first, errors)
     }
 
     fn not_run(&self, job: &Job, first: u64, count: u32, ending: Ending) -> Batch {

@@ -14,7 +14,7 @@ use ganger_os::child::PidFd;
 use ganger_os::page::Page;
 use ganger_os::poll::{Interest, Poller};
 use ganger_os::signal;
-use ganger_os::socket::stream_pair;
+use ganger_os::socket::{send_with, stream_pair};
 use ganger_os::start::{Guardian, Plan, is_shortage};
 
 use super::event::{Action, Breakdown, ChunkId, Ending, Event, JobId, Span, WorkerId};
@@ -22,11 +22,13 @@ use super::guardian::Post;
 use super::haul::Haul;
 use super::link::Link;
 use super::memory::MemoryLimits;
+use super::output::Output;
 use super::staffing::Intensity;
 use super::state::{Phase, Settings, State};
 use super::token::Token;
 use crate::TaskError;
 use crate::pool::job::{Chunk, Job};
+use crate::pool::output::Outlet;
 use crate::wire::frame::{Header, Kind};
 use crate::wire::message::tag;
 
@@ -68,6 +70,8 @@ pub(crate) struct Core {
     /// How attempts of tasks have failed that are not at their end.
     pub(super) histories: HashMap<(ChunkId, u32), Vec<TaskError>>,
     pub(super) memory_limits: MemoryLimits,
+    /// Where captured output goes.
+    pub(super) outlet: Option<Outlet>,
     pub(super) obituary: Option<super::deaths::Obituary>,
     /// Why workers could not be started, or why the pool broke.
     pub(crate) cause: Option<String>,
@@ -85,6 +89,7 @@ impl Core {
     pub(crate) fn new(
         settings: Settings,
         memory_limits: MemoryLimits,
+        outlet: Option<Outlet>,
         setup: Vec<u8>,
         (guardian, successor): (Guardian, Option<Plan>),
         poller: Arc<Poller>,
@@ -109,6 +114,7 @@ impl Core {
             haul_used: 0,
             histories: HashMap::new(),
             memory_limits,
+            outlet,
             obituary: None,
             cause: None,
             short: false,
@@ -276,10 +282,23 @@ impl Core {
         let Some(guardian) = &mut self.guardian else { return Err(io::ErrorKind::NotConnected.into()) };
         let (ours, theirs) = stream_pair()?;
         let (page, memory) = Page::create()?;
+        let output = self.outlet.as_ref().map(|outlet| Output::new(outlet.cap)).transpose()?;
         self.poller.add(&ours, Token::Link(worker).to_u64(), Interest::Read)?;
         let mut link = Link::new(worker, ours, page);
         link.pulse.asked(link.asked);
-        link.push(Header::plain(Kind::Setup, self.setup.len()), &self.setup);
+        let header = Header::plain(Kind::Setup, self.setup.len());
+        match output {
+            None => link.push(header, &self.setup),
+            Some((output, pipes)) => {
+                // The pipes travel with the first bytes of a new socket, which has room for them.
+                send_with(&link.socket, &header.to_bytes(), &pipes)?;
+                link.push_body(&self.setup);
+                for (drain, token) in output.drains().zip([Token::Output(worker), Token::Errors(worker)]) {
+                    self.poller.add(drain, token.to_u64(), Interest::Read)?;
+                }
+                link.set_output(output);
+            }
+        }
         tracing::debug!(worker = worker.slot, generation = worker.generation, "starting a worker");
         let asked = guardian.start(worker.slot, worker.generation, theirs, memory);
         self.links.insert(worker, link);
@@ -312,6 +331,7 @@ impl Core {
         let mut link = self.links.remove(&worker)?;
         link.end_trouble();
         self.poller.remove(&link.socket);
+        link.output().into_iter().flat_map(|output| output.drains()).for_each(|drain| self.poller.remove(drain));
         if let Some(pidfd) = &link.pidfd {
             self.poller.remove(pidfd);
         }
@@ -421,7 +441,14 @@ impl Core {
     /// Lets go of what belonged to the gang's processes, and returns what tells whether they are gone.
     pub(crate) fn dismissed(&mut self) -> Vec<PidFd> {
         let workers: Vec<WorkerId> = self.links.keys().copied().collect();
-        workers.into_iter().filter_map(|worker| self.drop_link(worker)?.pidfd).collect()
+        let mut links: Vec<Link> = workers.into_iter().filter_map(|worker| self.drop_link(worker)).collect();
+        for link in &mut links {
+            if let Some(output) = link.last_output() {
+                self.put_strays_of(link);
+                self.put_output(None, (link.id.slot, link.pid), output);
+            }
+        }
+        links.into_iter().filter_map(|link| link.pidfd).collect()
     }
 
     /// Has these woken when the lock is free.

@@ -14,6 +14,7 @@ use super::core::{Core, DOUBTED, LOST};
 use super::event::{Cause, Event, WorkerId};
 use super::haul::Haul;
 use super::link::Link;
+use super::output::Both;
 use super::token::Token;
 use crate::pool::job::Job;
 use crate::{TaskError, TaskErrorKind};
@@ -27,6 +28,8 @@ pub(super) struct Obituary {
     pid: Option<i32>,
     duration: Duration,
     peak_memory: u64,
+    /// What it has written since it began the task; the first who takes it is who had begun it.
+    pub(super) output: Option<Both>,
     /// How much more memory it held, when that was last measured, than when it got ready.
     growth: u64,
 }
@@ -56,6 +59,7 @@ impl Obituary {
             pid: link.pid,
             duration: link.since_moved(),
             peak_memory,
+            output: None,
             growth: link.memory.growth,
         }
     }
@@ -111,6 +115,8 @@ impl Core {
                         self.flush_later(id);
                     }
                 }
+                Token::Output(id) => self.stir_output(id, 0),
+                Token::Errors(id) => self.stir_output(id, 1),
                 Token::Death(id) => {
                     if let Some(link) = self.link(id) {
                         link.dead_since.get_or_insert_with(Instant::now);
@@ -185,6 +191,12 @@ impl Core {
         link.pidfd = Some(pidfd);
     }
 
+    fn stir_output(&mut self, id: WorkerId, stream: usize) {
+        if let Some(output) = self.link(id).and_then(Link::output) {
+            output.stir(stream);
+        }
+    }
+
     pub(super) fn collect_all(&mut self) {
         let workers: Vec<WorkerId> = self.links.keys().copied().collect();
         for worker in workers {
@@ -196,7 +208,7 @@ impl Core {
     fn collect(&mut self, id: WorkerId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let mut haul = Haul::like(&self.haul);
-        let sound = link.collect(&mut haul);
+        let sound = link.collect_with_output(&mut haul);
         if let Err(violation) = sound {
             tracing::error!(worker = id.slot, violation, "a worker broke the protocol");
             link.violation.get_or_insert(violation);
@@ -211,9 +223,11 @@ impl Core {
         }
         if ready {
             link.counted = true;
+            link.disown_output();
             link.answered(Instant::now());
         }
         let (count, nanos) = (haul.len(), haul.nanos());
+        self.put_strays(id);
         if count > 0 {
             self.haul = Arc::new(haul);
             self.haul_used = 0;
@@ -270,8 +284,10 @@ impl Core {
         if !without(Protection::DrainBeforeJudging) {
             self.collect(id);
         }
-        let Some(link) = self.drop_link(id) else { return };
+        let Some(mut link) = self.drop_link(id) else { return };
         let mut obituary = Obituary::of(&link);
+        obituary.output = link.last_output();
+        self.put_strays_of(&mut link);
         tracing::debug!(worker = id.slot, pid = link.pid, end = obituary.message, "a worker is dead");
         if let Some(unready) = &link.unready {
             self.cause = Some(unready.clone());
@@ -289,7 +305,10 @@ impl Core {
         }
         self.obituary = Some(obituary);
         self.handle(Event::WorkerExited { worker: id, claimed });
-        self.obituary = None;
+        // Nobody has taken it: the worker had no task.
+        if let Some(output) = self.obituary.take().and_then(|obituary| obituary.output) {
+            self.put_output(None, (id.slot, link.pid), output);
+        }
     }
 
     /// Whether enough workers have died, this one now, that had been sent a task and not begun it: what kills them is most

@@ -19,6 +19,7 @@ use super::memory::{MemoryLimits, Sample};
 use super::state::{Phase, Settings};
 use super::token::Token;
 use crate::pool::feed::Feeds;
+use crate::pool::output::Outlet;
 use crate::pool::sink::wake_all;
 
 /// How long the guardian gets to kill and bury everything when the gang is dismissed.
@@ -58,6 +59,7 @@ impl Supervisor {
     pub(crate) fn start(
         settings: Settings,
         memory_limits: MemoryLimits,
+        outlet: Option<Outlet>,
         setup: Vec<u8>,
         guardian: (Guardian, Option<Plan>),
         name: &str,
@@ -66,7 +68,7 @@ impl Supervisor {
         let waker = Waker::new()?;
         poller.add(&waker, Token::Wake.to_u64(), Interest::Read)?;
         let this = Arc::new(Self {
-            core: Mutex::new(Core::new(settings, memory_limits, setup, guardian, poller.clone())?),
+            core: Mutex::new(Core::new(settings, memory_limits, outlet, setup, guardian, poller.clone())?),
             poller,
             waker,
             hungry: AtomicBool::new(true),

@@ -3,6 +3,9 @@
 //! Nearly all results of a busy pool are values, and there are millions of them: of a value only the end of its bytes is
 //! kept, and whoever wants it finds it there. What else there is to say is kept for those of which it is said.
 
+use super::output::Both;
+use crate::wire::message::{Marks, PRINTED};
+
 /// Results that follow each other.
 #[derive(Debug, Default)]
 pub(crate) struct Haul {
@@ -11,6 +14,8 @@ pub(crate) struct Haul {
     ends: Vec<u32>,
     /// Those that are no values, in their order.
     failures: Vec<Failed>,
+    /// Those whose tasks have written something, in their order.
+    printed: Vec<Printed>,
     /// How long all of these tasks ran together. What a worker says of that is only a number in memory that it can write to.
     nanos: u64,
 }
@@ -23,6 +28,16 @@ pub(crate) struct Failed {
     pub(crate) status: u8,
     /// How long the task ran.
     pub(crate) nanos: u64,
+}
+
+/// A result whose task has written something.
+#[derive(Debug)]
+pub(crate) struct Printed {
+    /// The how-many-th result of the haul it is.
+    pub(crate) place: u32,
+    pub(crate) marks: Marks,
+    /// What it was, once that is known.
+    pub(crate) output: Option<Both>,
 }
 
 impl Haul {
@@ -52,12 +67,28 @@ impl Haul {
     /// Adds a result: `write` appends its bytes.
     #[inline]
     pub(crate) fn push(&mut self, status: u8, nanos: u64, write: impl FnOnce(&mut Vec<u8>)) {
-        if status != 0 {
-            self.failures.push(Failed { place: self.len(), status, nanos });
-        }
         write(&mut self.bytes);
+        if status != 0 {
+            self.note(status, nanos);
+        }
         self.ends.push(self.bytes.len() as u32);
         self.nanos = self.nanos.saturating_add(nanos);
+    }
+
+    /// Keeps what there is to say of the result whose bytes were just added.
+    #[cold]
+    fn note(&mut self, status: u8, nanos: u64) {
+        let place = self.len();
+        if status & PRINTED != 0 {
+            // A worker that has sent too few bytes for marks has printed nothing.
+            let start = self.start(place);
+            let marks = Marks::split_off(&mut self.bytes, start).unwrap_or_default();
+            self.printed.push(Printed { place, marks, output: None });
+        }
+        let status = status & !PRINTED;
+        if status != 0 {
+            self.failures.push(Failed { place, status, nanos });
+        }
     }
 
     /// The bytes of a result.
@@ -76,5 +107,15 @@ impl Haul {
     pub(crate) fn failures(&self, from: u32, to: u32) -> &[Failed] {
         let place = |limit| self.failures.partition_point(|failed| failed.place < limit);
         &self.failures[place(from)..place(to)]
+    }
+    /// Those whose tasks have written something.
+    pub(super) fn printed_mut(&mut self) -> &mut [Printed] {
+        &mut self.printed
+    }
+
+    /// The results from `from` up to `to` whose tasks have written something.
+    pub(crate) fn printed(&self, from: u32, to: u32) -> &[Printed] {
+        let place = |limit| self.printed.partition_point(|printed| printed.place < limit);
+        &self.printed[place(from)..place(to)]
     }
 }

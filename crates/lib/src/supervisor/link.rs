@@ -17,6 +17,7 @@ use super::event::{JobId, WorkerId};
 use super::haul::Haul;
 use super::health::Pulse;
 use super::memory::Memory;
+use super::output::{Both, Output};
 use crate::pool::job::Job;
 use crate::wire::claim::{self, Claim};
 use crate::wire::frame::{Header, Inbox, Kind, MOST_BYTES, ROOM};
@@ -89,6 +90,8 @@ pub(super) struct Link {
     pub(super) moved: Instant,
     pub(super) pulse: Pulse,
     pub(super) memory: Memory,
+    /// If it is captured.
+    output: Option<Box<Output>>,
 }
 
 impl Link {
@@ -125,6 +128,47 @@ impl Link {
             moved: Instant::now(),
             pulse: Pulse::default(),
             memory: Memory::default(),
+            output: None,
+        }
+    }
+
+    // Output.
+
+    pub(super) fn set_output(&mut self, output: Output) {
+        self.output = Some(Box::new(output));
+    }
+
+    pub(super) fn output(&mut self) -> Option<&mut Output> {
+        self.output.as_deref_mut()
+    }
+
+    /// Takes out what is there of the streams that were reported, then reads all results, and gives their tasks what is
+    /// theirs.
+    pub(super) fn collect_with_output(&mut self, haul: &mut Haul) -> Result<(), String> {
+        let Some(mut output) = self.output.take() else { return self.collect(haul) };
+        let begun = output.drain(self.results.page());
+        // A result that explains what was drained may have come after the poller looked.
+        self.readable |= begun.is_some();
+        let sound = self.collect(haul);
+        output.divide(self.results.page(), haul, begun);
+        self.output = Some(output);
+        sound
+    }
+
+    /// What the worker, which is dead, has written and no result has explained.
+    pub(super) fn last_output(&mut self) -> Option<Both> {
+        self.output.as_mut().map(|output| output.last(self.results.page()))
+    }
+
+    /// What it has written that is nobody's.
+    pub(super) fn take_strays(&mut self) -> Vec<Both> {
+        self.output.as_mut().map_or_else(Vec::new, |output| std::mem::take(&mut output.strays))
+    }
+
+    /// Says that it has no task yet: what it has written is nobody's.
+    pub(super) fn disown_output(&mut self) {
+        if let Some(output) = &mut self.output {
+            output.nobodys(self.results.page());
         }
     }
 
@@ -134,6 +178,11 @@ impl Link {
     pub(super) fn push(&mut self, header: Header, body: &[u8]) {
         let bytes = [&header.to_bytes(), body].concat();
         self.outbox.push_back(Outgoing::Own(bytes));
+    }
+
+    /// Queues the rest of a frame whose header was sent already.
+    pub(super) fn push_body(&mut self, body: &[u8]) {
+        self.outbox.push_back(Outgoing::Own(body.to_vec()));
     }
 
     /// Queues tasks, after what the worker must know of their job, and allows them.
@@ -282,7 +331,7 @@ impl Link {
 
     /// Reads every result that is there, in order of position: from the ring, and from the socket what the ring had no
     /// room for. The error says how the worker broke the protocol.
-    pub(super) fn collect(&mut self, haul: &mut Haul) -> Result<(), String> {
+    fn collect(&mut self, haul: &mut Haul) -> Result<(), String> {
         let before = haul.len();
         // Before the results: they are what it is compared with.
         self.check_word();

@@ -25,6 +25,7 @@ mod health;
 mod inspect;
 mod link;
 pub(crate) mod memory;
+pub(crate) mod output;
 mod policy;
 mod queue;
 mod retries;

@@ -1,6 +1,7 @@
 //! The contents of frames: how a worker gets ready, what a job calls, and how a task ended.
 
 use ganger_os::image::EntryPoint;
+use ganger_os::output::{Offsets, STREAMS};
 use serde::{Deserialize, Serialize};
 
 /// A function to call, with arguments that are the same for every call.
@@ -65,6 +66,37 @@ impl Status {
     }
 }
 
+/// Set in a result's status when its task has written something to a captured stream: its [`Marks`] follow the result.
+pub(crate) const PRINTED: u8 = 0x80;
+
+/// Between which two places of its streams a task has written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    pub(crate) begin: Offsets,
+    pub(crate) end: Offsets,
+}
+
+/// How many bytes marks are.
+pub(crate) const MARKS: usize = 8 * 2 * STREAMS;
+
+impl Marks {
+    pub(crate) fn append(self, out: &mut Vec<u8>) {
+        self.begin.iter().chain(&self.end).for_each(|offset| out.extend(offset.to_le_bytes()));
+    }
+
+    /// Takes the marks off the end; `None` when the bytes behind `start` are too few for any.
+    pub(crate) fn split_off(bytes: &mut Vec<u8>, start: usize) -> Option<Self> {
+        let place = bytes.len().checked_sub(MARKS).filter(|place| *place >= start)?;
+        let offset = |number: usize| {
+            let piece = bytes[place + 8 * number..].first_chunk().expect("there are as many bytes as marks have");
+            u64::from_le_bytes(*piece)
+        };
+        let marks = Self { begin: [offset(0), offset(1)], end: [offset(2), offset(3)] };
+        bytes.truncate(place);
+        Some(marks)
+    }
+}
+
 /// What a task that did not return a value leaves: plain data, so that no type of the user's can make it unreadable.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
@@ -83,4 +115,21 @@ pub(crate) fn tag(byte: u8, position: u32) -> u32 {
 /// The parts of a tag.
 pub(crate) fn untag(tag: u32) -> (u8, u32) {
     ((tag >> 24) as u8, tag & 0x00ff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_found_behind_the_result() {
+        let marks = Marks { begin: [1, 2], end: [u64::MAX, 4] };
+        let mut bytes = vec![7, 8, 9];
+        marks.append(&mut bytes);
+        assert_eq!(bytes.len(), 3 + MARKS);
+        assert_eq!(Marks::split_off(&mut bytes.clone(), 4), None, "bytes of the result before");
+        assert_eq!(Marks::split_off(&mut bytes, 3), Some(marks));
+        assert_eq!(bytes, [7, 8, 9]);
+        assert_eq!(Marks::split_off(&mut bytes, 0), None);
+    }
 }

@@ -2,10 +2,12 @@
 //!
 //! * [`run`](mod@run): the loop that receives, claims, runs and publishes.
 //! * [`setup`]: getting ready: `preload`, initializer.
+//! * [`output`]: where each task's output begins and ends.
 //! * [`context`]: what a task can ask about itself: its random numbers, its worker's state.
 //! * [`panics`]: panics as data. [`stopwatch`]: how long tasks take.
 
 pub(crate) mod context;
+mod output;
 pub(crate) mod panics;
 mod run;
 mod setup;

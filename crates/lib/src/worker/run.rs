@@ -1,12 +1,11 @@
 //! The worker's loop: receive, claim, run, publish.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use ganger_os::Seat;
-use ganger_os::child::{flush_c_streams, leave, own_peak_memory};
+use ganger_os::child::{leave, own_peak_memory};
 use ganger_os::fd::Fd;
 use ganger_os::image::{EntryPoint, Shim};
 use ganger_os::page::Page;
@@ -16,13 +15,14 @@ use ganger_os::thread::ForkCheck;
 
 use tracing::span::EnteredSpan;
 
+use super::output::{Output, flush};
 use super::panics::caught;
 use super::stopwatch::Stopwatch;
 use super::{context, setup};
 use crate::wire::claim;
 use crate::wire::codec::{decode, encode};
 use crate::wire::frame::{HEADER, Header, Inbox, Kind, MOST_BYTES};
-use crate::wire::message::{Definition, Failure, Setup, Status, tag, untag};
+use crate::wire::message::{Definition, Failure, MARKS, Marks, PRINTED, Setup, Status, tag, untag};
 
 /// The exit code of a worker that could not get ready, or could not go on.
 const UNABLE: i32 = 1;
@@ -44,6 +44,7 @@ pub(super) fn work(seat: Seat) -> ! {
         unannounced: false,
         rung: false,
         stopwatch: Stopwatch::default(),
+        output: None,
         span: None,
         tasks: 0,
     };
@@ -74,6 +75,8 @@ struct Worker {
     /// A ring that is half full was announced as such.
     rung: bool,
     stopwatch: Stopwatch,
+    /// When it is captured.
+    output: Option<Output>,
     /// What all events of a worker that is ready are within.
     span: Option<EnteredSpan>,
     /// How many it has run.
@@ -98,6 +101,7 @@ impl Worker {
     }
 
     fn serve(&mut self) -> Result<std::convert::Infallible, End> {
+        self.receive_first()?;
         loop {
             let header = self.header()?;
             match header.kind {
@@ -120,6 +124,8 @@ impl Worker {
                 let (slot, generation) = self.name;
                 self.span = Some(tracing::info_span!("worker", slot, generation).entered());
                 tracing::debug!(pid = std::process::id(), "ready");
+                // What getting ready has printed is not the first task's.
+                flush();
                 let index = if setup.tell_memory { own_private_memory() } else { 0 };
                 self.send(Header { index, ..Header::plain(Kind::Ready, 0) }, &[])
             }
@@ -179,17 +185,22 @@ impl Worker {
             // The task forked, and this is the child: its parent will answer.
             leave(0);
         }
-        self.publish(position, status)
+        let marks = self.output.as_mut().and_then(|output| output.marks(self.page));
+        self.publish(position, status, marks)
     }
 
     /// Makes a result known before the next task is claimed: from here on the task has run, whatever happens.
-    fn publish(&mut self, position: u32, status: u8) -> Result<(), End> {
+    fn publish(&mut self, position: u32, status: u8, marks: Option<Marks>) -> Result<(), End> {
         let nanos = self.stopwatch.lap();
         let mut status = status;
-        if self.out.len() > MOST_BYTES {
-            let text = format!("has a result of {} bytes; the limit is {MOST_BYTES}", self.out.len());
+        if self.out.len() > MOST_BYTES - MARKS {
+            let text = format!("has a result of {} bytes; the limit is {}", self.out.len(), MOST_BYTES - MARKS);
             self.out = Vec::new();
             status = fail(&mut self.out, Status::TooLarge, &text);
+        }
+        if let Some(marks) = marks {
+            marks.append(&mut self.out);
+            status |= PRINTED;
         }
         if self.page.push(tag(status, position), nanos, &self.out) {
             self.announce()?;
@@ -230,6 +241,22 @@ impl Worker {
     }
 
     // Receiving.
+
+    /// Receives the first bytes, with which descriptors may come.
+    fn receive_first(&mut self) -> Result<(), End> {
+        let Self { inbox, link, .. } = self;
+        let mut fds = Vec::new();
+        let received = inbox.receive(|room| {
+            let (received, with) = socket::receive_with(&*link, room)?;
+            fds = with;
+            Ok::<_, std::io::Error>(received)
+        });
+        if received.map_err(|_| End::Done)? == Received::End {
+            return Err(End::Done);
+        }
+        self.output = Output::install(fds).map_err(|_| End::Unable)?;
+        Ok(())
+    }
 
     fn header(&mut self) -> Result<Header, End> {
         self.wait_for(HEADER)?;
@@ -281,6 +308,9 @@ impl Worker {
         flush();
         let Self { inbox, link, .. } = self;
         let received = inbox.receive(|room| socket::receive_waiting(&*link, room)).map_err(|_| End::Done);
+        if let Some(output) = &mut self.output {
+            output.resume(self.page);
+        }
         self.stopwatch.start();
         received
     }
@@ -288,13 +318,6 @@ impl Worker {
 
 /// Result buffers above this size are not kept.
 const KEEP: usize = 1 << 20;
-
-/// Writes out what tasks have printed: a worker may be killed while it rests, and its lines are not to be lost.
-fn flush() {
-    // Whoever closed standard output does not want to know.
-    let _ = std::io::stdout().flush();
-    flush_c_streams();
-}
 
 /// Writes a failure that has nothing but a text.
 pub(crate) fn fail(out: &mut Vec<u8>, status: Status, message: &str) -> u8 {
