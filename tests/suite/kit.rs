@@ -33,6 +33,7 @@ pub(crate) fn helper(name: &str) -> Command {
         "supervised" => env!("CARGO_BIN_EXE_supervised"),
         "printing" => env!("CARGO_BIN_EXE_printing"),
         "storm" => env!("CARGO_BIN_EXE_storm"),
+        "variables" => env!("CARGO_BIN_EXE_variables"),
         other => panic!("there is no helper {other:?}"),
     }))
 }

@@ -6,6 +6,7 @@ macro_rules! table {
     ($($case:ident),+ $(,)?) => { &[$((stringify!($case), $case)),+] };
 }
 
+mod attributes;
 mod deaths;
 mod failures;
 mod faults;
@@ -51,11 +52,13 @@ const CONTRACT: &[Contract] = &[
     retries::CONTRACT,
     methods::CONTRACT,
     supervisor::CONTRACT,
+    attributes::CONTRACT,
 ];
 
 const ONCE: &[(&str, Once)] = &[
     ("harness", harness::ONCE),
     ("faults", faults::ONCE),
+    ("attributes", attributes::ONCE),
     ("limits", limits::ONCE),
     ("memory", memory::ONCE),
     ("guardian", guardian::ONCE),
