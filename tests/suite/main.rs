@@ -6,6 +6,8 @@ macro_rules! table {
     ($($case:ident),+ $(,)?) => { &[$((stringify!($case), $case)),+] };
 }
 
+mod attributes;
+mod cgroup;
 mod deaths;
 mod failures;
 mod faults;
@@ -63,11 +65,13 @@ const CONTRACT: &[Contract] = &[
     supervisor::CONTRACT,
     terminate::CONTRACT,
     wait::CONTRACT,
+    attributes::CONTRACT,
 ];
 
 const ONCE: &[(&str, Once)] = &[
     ("harness", harness::ONCE),
     ("faults", faults::ONCE),
+    ("attributes", attributes::ONCE),
     ("limits", limits::ONCE),
     ("memory", memory::ONCE),
     ("guardian", guardian::ONCE),
@@ -82,10 +86,15 @@ fn main() -> std::process::ExitCode {
     });
     let once = ONCE.iter().flat_map(|(group, cases)| named(group, cases));
     let on_demand: Vec<Case> = named("leaks", harness::LEAKS).collect();
-    ganger_tests::run(
-        &contract.chain(once).chain(faults::matrix()).chain(syscalls::cells()).chain(host::cases()).collect::<Vec<_>>(),
-        &on_demand,
-    )
+    let in_groups = cgroup::CONTRACT.iter().flat_map(|(name, run)| {
+        StartMethod::ALL.map(|method| Case {
+            skip: cgroup::obstacle(),
+            ..Case::new(format!("cgroup::{name}::{method}"), Box::new(move || run(method)))
+        })
+    });
+    let traced = syscalls::cells().chain(host::cases());
+    let cases: Vec<Case> = contract.chain(in_groups).chain(once).chain(faults::matrix()).chain(traced).collect();
+    ganger_tests::run(&cases, &on_demand)
 }
 
 fn named(group: &'static str, cases: Once) -> impl Iterator<Item = Case> {

@@ -8,6 +8,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod catch;
+pub mod cgroup;
 pub mod child;
 pub mod fd;
 pub mod image;
@@ -18,6 +19,8 @@ pub mod page;
 pub mod poll;
 pub mod probe;
 pub mod process;
+pub mod rlimit;
+pub mod scheduling;
 pub mod signal;
 pub mod socket;
 pub mod start;

@@ -1,6 +1,6 @@
 //! The limits of tasks and workers.
 
-use super::options::number;
+use super::options::{number, read};
 use super::quantity::{OF_PROCESS, OF_TEXT, Zero, parse_duration, parse_size, parse_times};
 use super::settings::Settings;
 use crate::exit::Abort;
@@ -8,9 +8,21 @@ use ganger::RetryOn;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Names the settings that need workers: limits are kept by ending them, and streams are captured process by process.
-pub(super) const LIMITS_OF_WORKERS: [&str; 8] =
-    ["timeout", "queue-timeout", "retries", "backoff", "retry-on", "memory", "memory-soft", "capture"];
+/// Names the settings that need workers: they are kept by ending workers, or are about them, process by process.
+pub(super) const LIMITS_OF_WORKERS: [&str; 12] = [
+    "timeout",
+    "queue-timeout",
+    "retries",
+    "backoff",
+    "retry-on",
+    "memory",
+    "memory-soft",
+    "rlimit",
+    "nice",
+    "pin",
+    "cgroup",
+    "capture",
+];
 
 /// More attempts than that never end.
 const MOST_RETRIES: u64 = 1_000_000;
@@ -62,10 +74,6 @@ impl Limits {
             capture: size("capture", OF_TEXT)?,
         })
     }
-}
-
-fn read<T>(settings: &Settings, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Abort> {
-    settings.text(name).map(|text| parse(text).map_err(|problem| settings.wrong(name, problem))).transpose()
 }
 
 fn retries(settings: &Settings) -> Result<Option<Retries>, Abort> {

@@ -33,6 +33,10 @@ const FLAGS: &[(&str, &str)] = &[
     ("--memory", "1GiB"),
     ("--memory-soft", "512M"),
     ("--capture", "64KiB"),
+    ("--rlimit", "core=0,nofile=256:1024"),
+    ("--nice", "19"),
+    ("--pin", "auto"),
+    ("--cgroup", ""),
     ("--progress", "none"),
 ];
 
