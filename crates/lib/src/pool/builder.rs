@@ -191,7 +191,7 @@ impl Builder {
         self
     }
 
-    /// Where the standard output of workers goes.
+    /// Where the standard output of workers goes; if it is [captured](Self::capture_output), where it is written in the end.
     pub fn worker_stdout(mut self, stdout: Stdout) -> Self {
         self.stdout = stdout;
         self

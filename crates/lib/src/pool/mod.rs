@@ -3,8 +3,8 @@
 //! * [`builder`], [`limits`], [`attributes`], [`start`]: how a pool is made. [`gang`]: what its handles share. [`methods`]: its calls;
 //!   [`life`]: its end. [`output`]: what tasks print.
 //! * [`terms`]: what calls ask for. [`job`]: one call of a method. [`sink`]: where its outcomes arrive. [`feed`]: where lazy input comes from.
-//! * [`handle`], [`wait`](self::wait()), [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`health`]: which workers
-//!   get nowhere.
+//! * [`handle`], [`wait`](self::wait()), [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`output`]: where
+//!   captured output goes. [`health`]: which workers get nowhere.
 //! * [`status`]: what workers are doing.
 
 mod attributes;

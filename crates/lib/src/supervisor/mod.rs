@@ -8,6 +8,7 @@
 //! * [`core`]: the state, and what the actions act upon; one lock around it.
 //! * [`link`]: the supervisor's end of one worker; [`deaths`]: reading and judging; [`complete`]: outcomes;
 //!   [`health`]: workers that get nowhere; [`guardian`]: its death and its successor.
+//! * [`output`]: whose output it is, when that is captured.
 //! * [`inspect`]: what the workers are doing, for people.
 //! * [`driver`]: the thread that waits for descriptors and deadlines and turns them into events; [`guest`]: a caller of
 //!   `apply` that does so for as long as it waits anyway.
