@@ -6,6 +6,7 @@ macro_rules! table {
     ($($case:ident),+ $(,)?) => { &[$((stringify!($case), $case)),+] };
 }
 
+mod attributes;
 mod deaths;
 mod failures;
 mod faults;
@@ -57,11 +58,13 @@ const CONTRACT: &[Contract] = &[
     supervisor::CONTRACT,
     terminate::CONTRACT,
     wait::CONTRACT,
+    attributes::CONTRACT,
 ];
 
 const ONCE: &[(&str, Once)] = &[
     ("harness", harness::ONCE),
     ("faults", faults::ONCE),
+    ("attributes", attributes::ONCE),
     ("limits", limits::ONCE),
     ("memory", memory::ONCE),
     ("guardian", guardian::ONCE),

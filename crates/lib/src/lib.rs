@@ -21,6 +21,7 @@ mod error;
 mod outcome;
 mod pool;
 pub mod registry;
+mod rlimit;
 mod rng;
 mod supervisor;
 mod task;
@@ -38,6 +39,7 @@ pub use pool::{
     AsyncResult, Builder, Callbacks, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, ReturnWhen, RunningTask,
     StartMethod, Stdout, Waited, WorkerStatus, wait,
 };
+pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
 pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};

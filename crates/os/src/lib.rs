@@ -17,6 +17,8 @@ pub mod page;
 pub mod poll;
 pub mod probe;
 pub mod process;
+pub mod rlimit;
+pub mod scheduling;
 pub mod signal;
 pub mod socket;
 pub mod start;

@@ -105,6 +105,11 @@ impl Drop for Child {
     }
 }
 
+/// Whether the kernel permits `body`, which must be async-signal-safe and change nothing but the child that it runs in.
+pub(crate) fn permits(body: impl FnOnce() -> bool) -> io::Result<bool> {
+    Child::ask(|| if body() { YES } else { NO })?.says_yes()
+}
+
 fn refused(what: &str) -> io::Error {
     io::Error::other(format!("the kernel has not done it: {what}"))
 }

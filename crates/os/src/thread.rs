@@ -119,7 +119,11 @@ pub enum Busy {
 
 /// Holds all of ganger's own threads still for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Quiet(MutexGuard<'static, State>);
+pub(crate) struct Quiet {
+    state: MutexGuard<'static, State>,
+    /// Threads that are not ganger's run on.
+    strangers: bool,
+}
 
 /// Waits until every other thread of ganger's own is parked and checks that there is no stranger's thread.
 pub(crate) fn quiet(limit: Duration, strangers_allowed: bool) -> Result<Quiet, Busy> {
@@ -135,8 +139,8 @@ pub(crate) fn quiet(limit: Duration, strangers_allowed: bool) -> Result<Quiet, B
         state = GATE.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
     }
     match strangers(&state.own) {
-        0 => Ok(Quiet(state)),
-        _ if strangers_allowed => Ok(Quiet(state)),
+        0 => Ok(Quiet { state, strangers: false }),
+        _ if strangers_allowed => Ok(Quiet { state, strangers: true }),
         count => {
             leave_gate(&mut state);
             Err(Busy::Threads(count))
@@ -145,17 +149,22 @@ pub(crate) fn quiet(limit: Duration, strangers_allowed: bool) -> Result<Quiet, B
 }
 
 impl Quiet {
+    /// Whether no thread runs but this one.
+    pub(crate) fn alone(&self) -> bool {
+        !self.strangers
+    }
+
     /// In the forked child: there are no other threads any more.
     pub(crate) fn forget_threads(mut self) {
-        self.0.own.clear();
-        self.0.awake = 0;
+        self.state.own.clear();
+        self.state.awake = 0;
         AWAKE.set(false);
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        leave_gate(&mut self.0);
+        leave_gate(&mut self.state);
     }
 }
 

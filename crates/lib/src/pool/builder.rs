@@ -11,11 +11,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Pool;
+use super::attributes::Attributes;
 use super::feed::LookAhead;
 use super::gang::Gang;
 use super::sink::deadline;
 use super::start::{StartMethod, Stdout};
-use super::terms::{Retry, Terms};
+use super::terms::Retry;
 use crate::captured::{Captured, with_closure};
 use crate::supervisor::driver::Supervisor;
 use crate::supervisor::memory::MemoryLimits;
@@ -48,12 +49,13 @@ pub struct Builder {
     method: StartMethod,
     preload: Option<Result<SetupCall, Unfit>>,
     initializer: Option<Result<SetupCall, Unfit>>,
-    chunksize: Option<usize>,
-    timeout: Option<Duration>,
-    queue_timeout: Option<Duration>,
-    grace: Duration,
-    retry: Option<Retry>,
-    memory: MemoryLimits,
+    pub(super) chunksize: Option<usize>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) queue_timeout: Option<Duration>,
+    pub(super) grace: Duration,
+    pub(super) retry: Option<Retry>,
+    pub(super) memory: MemoryLimits,
+    pub(super) attributes: Attributes,
     max_tasks: Option<usize>,
     jitter: usize,
     name: Option<String>,
@@ -79,6 +81,7 @@ impl Default for Builder {
             grace: Duration::from_secs(1),
             retry: None,
             memory: MemoryLimits::default(),
+            attributes: Attributes::default(),
             max_tasks: None,
             jitter: 0,
             name: None,
@@ -143,57 +146,6 @@ impl Builder {
     /// How many tasks maps send at once; without it, as many as are about a millisecond of work.
     pub fn chunksize(mut self, tasks: usize) -> Self {
         self.chunksize = Some(tasks);
-        self
-    }
-
-    /// How long each task may run, from its begin; without it, for ever. [`Pool::with_timeout`] sets it for single calls.
-    ///
-    /// A task whose time is over is stopped in stages: the flag is set that it may
-    /// [look at](crate::cancel_requested); half of the [grace](Self::grace) later its worker is sent SIGTERM, and at the end
-    /// of the grace it is killed. A task that never looks at the flag is sent SIGTERM at once. Its outcome is
-    /// [`TimedOut`](crate::TaskErrorKind::TimedOut), and the text says what ended it; a value that it returned because it was
-    /// asked to end is its value. The worker is replaced; no other task suffers.
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = Some(limit);
-        self
-    }
-
-    /// How long each task may wait from its submission until a worker begins it; without it, for ever. What has waited for
-    /// longer is not run: its outcome is [`QueueTimedOut`](crate::TaskErrorKind::QueueTimedOut). Items that `imap` has not yet
-    /// pulled from its input do not wait.
-    pub fn queue_timeout(mut self, limit: Duration) -> Self {
-        self.queue_timeout = Some(limit);
-        self
-    }
-
-    /// How long a task that is to end (its time is over, or it was cancelled) has for it before its worker is killed; 1 s
-    /// without it. With 0 it is killed at once.
-    pub fn grace(mut self, time: Duration) -> Self {
-        self.grace = time;
-        self
-    }
-
-    /// Which tasks are tried again after a failure; without it, none.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = Some(retry);
-        self
-    }
-
-    /// How many bytes a worker may hold for itself, beyond what it held when it got ready; without it, as many as there are. One
-    /// that holds more is killed at once, and the task that it had begun ends as
-    /// [`MemoryExceeded`](crate::TaskErrorKind::MemoryExceeded), with the worker's peak.
-    ///
-    /// It is measured about 20 times a second, less often where that takes long, and what is shared with the guardian
-    /// (preloaded data that nobody has written to) does not count: a task may hold more for a moment. A hard limit is a matter of the kernel: a
-    /// control group around the whole program.
-    pub fn memory_limit(mut self, bytes: u64) -> Self {
-        self.memory.hard = Some(bytes);
-        self
-    }
-
-    /// As [`memory_limit`](Self::memory_limit), but the worker may end its task first, and is then replaced: against leaks.
-    pub fn memory_soft_limit(mut self, bytes: u64) -> Self {
-        self.memory.soft = Some(bytes);
         self
     }
 
@@ -267,6 +219,22 @@ impl Builder {
         self
     }
 
+    /// Says whether the settings make sense, and whether this process has a right to them, without starting anything.
+    ///
+    /// ```
+    /// let builder = ganger::Pool::builder().nice(100);
+    /// assert!(builder.validate().unwrap_err().to_string().contains("from -20"));
+    /// ```
+    ///
+    /// # Errors
+    /// The first that is wrong, as [`build`](Self::build) would say it.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.check()?;
+        self.terms()?;
+        self.attributes.resolve()?;
+        Ok(())
+    }
+
     /// Starts the gang and waits until its first worker is ready.
     ///
     /// # Errors
@@ -307,7 +275,7 @@ impl Builder {
         let name = self.name.clone().unwrap_or_else(|| format!("pool-{id}"));
         let look_ahead = LookAhead { tasks: self.look_ahead.map(signed), bytes: signed(self.look_ahead_bytes) };
         let (method, memory) = (self.method, self.memory);
-        let (plan, setup) = self.plan(name.clone(), settings.seed)?;
+        let (plan, setup) = self.plan(name.clone(), &settings)?;
         let successor = (method != StartMethod::Fork).then(|| plan.clone());
         let guardian = Guardian::launch(plan, &HOOKS).map_err(start_error)?;
         let supervisor = Supervisor::start(settings, memory, setup, (guardian, successor), &name)
@@ -356,34 +324,10 @@ impl Builder {
         })
     }
 
-    fn check_memory(&self) -> Result<(), Error> {
-        for (name, limit) in [("memory_limit", self.memory.hard), ("memory_soft_limit", self.memory.soft)] {
-            if let Some(bytes) = limit.filter(|bytes| *bytes < LEAST_MEMORY) {
-                let text =
-                    format!("{name} is {bytes}: no worker can do anything with less than {LEAST_MEMORY} bytes (1 MiB)");
-                return Err(invalid(text));
-            }
-        }
-        if let (Some(soft), Some(hard)) = (self.memory.soft, self.memory.hard)
-            && soft > hard
-        {
-            return Err(invalid(format!("memory_soft_limit is {soft}, above memory_limit, which is {hard}")));
-        }
-        Ok(())
-    }
-
-    /// What calls ask for, if they do not say otherwise.
-    fn terms(&self) -> Result<Terms, Error> {
-        let mut terms = Terms::default();
-        self.chunksize.map_or(Ok(()), |tasks| terms.set_chunksize(tasks))?;
-        self.timeout.map_or(Ok(()), |limit| terms.set_timeout(limit))?;
-        self.queue_timeout.map_or(Ok(()), |limit| terms.set_queue_timeout(limit))?;
-        self.retry.as_ref().map_or(Ok(()), |retry| terms.set_retry(retry))?;
-        Ok(terms)
-    }
-
     /// What the OS layer and the workers need to know.
-    fn plan(self, name: String, seed: u64) -> Result<(Plan, Vec<u8>), Error> {
+    fn plan(self, name: String, settings: &Settings) -> Result<(Plan, Vec<u8>), Error> {
+        let attributes = self.attributes.resolve()?;
+        let variables = self.attributes.variables(settings.workers as usize);
         let preload = self.preload.transpose().map_err(|unfit| unfit_error("preload", &unfit))?;
         let initializer = self.initializer.transpose().map_err(|unfit| unfit_error("the initializer", &unfit))?;
         let fresh_images = self.method == StartMethod::Spawn;
@@ -392,8 +336,9 @@ impl Builder {
         let setup = Setup {
             preload: by_worker.map(call),
             initializer: initializer.map(call),
-            seed,
+            seed: settings.seed,
             tell_memory: self.memory.any(),
+            attributes,
         };
         let mut bytes = Vec::new();
         encode(&setup, &mut bytes).expect("bytes and numbers can be encoded");
@@ -401,6 +346,7 @@ impl Builder {
             method: self.method.method(),
             name,
             preload: by_guardian.map(|SetupCall(entry, bound): SetupCall| (entry as EntryPoint, bound)),
+            variables,
             stdout_to_stderr: self.stdout == Stdout::ToStderr,
             threads_allowed: self.threads_allowed,
             limit: self.start_timeout,
@@ -408,9 +354,6 @@ impl Builder {
         Ok((plan, bytes))
     }
 }
-
-/// The least limit of memory that makes sense.
-const LEAST_MEMORY: u64 = 1 << 20;
 
 /// Beyond half of the address space, more is as good as all.
 fn signed(number: usize) -> i64 {
@@ -428,7 +371,7 @@ fn fresh_seed() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-fn invalid(text: String) -> Error {
+pub(super) fn invalid(text: String) -> Error {
     Error::new(ErrorKind::InvalidSetting, text)
 }
 

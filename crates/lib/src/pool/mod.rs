@@ -1,11 +1,13 @@
 //! The pool: Python's `multiprocessing.Pool`, without its traps.
 //!
-//! * [`builder`], [`start`]: how a pool is made. [`gang`]: what its handles share. [`methods`]: its calls; [`life`]: its end.
+//! * [`builder`], [`limits`], [`attributes`], [`start`]: how a pool is made. [`gang`]: what its handles share. [`methods`]: its calls;
+//!   [`life`]: its end.
 //! * [`terms`]: what calls ask for. [`job`]: one call of a method. [`sink`]: where its outcomes arrive. [`feed`]: where lazy input comes from.
 //! * [`handle`], [`wait`](self::wait()), [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`health`]: which workers
 //!   get nowhere.
 //! * [`status`]: what workers are doing.
 
+mod attributes;
 mod builder;
 mod callbacks;
 pub(crate) mod feed;
@@ -15,6 +17,7 @@ mod health;
 mod imap;
 pub(crate) mod job;
 mod life;
+mod limits;
 mod methods;
 mod read;
 pub(crate) mod sink;

@@ -3,6 +3,8 @@
 use ganger_os::image::EntryPoint;
 use serde::{Deserialize, Serialize};
 
+use super::attributes::Attributes;
+
 /// A function to call, with arguments that are the same for every call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Call {
@@ -27,6 +29,7 @@ pub(crate) struct Setup {
     pub(crate) seed: u64,
     /// It shall say how much memory it holds when it is ready.
     pub(crate) tell_memory: bool,
+    pub(crate) attributes: Attributes,
 }
 
 /// What a job calls.

@@ -22,10 +22,27 @@ pub(crate) fn install_hook() {
             return previous(info);
         }
         let location = info.location().map(ToString::to_string).unwrap_or_default();
-        let backtrace = Backtrace::force_capture().to_string();
+        let backtrace = stack();
         // The panic may come while another one is being kept; then the first one stays.
         let _ = LAST.try_with(|last| last.try_borrow_mut().map(|mut last| *last = Some((location, backtrace))));
     }));
+}
+
+/// The stack of this thread as text.
+///
+/// The standard library holds a lock while it reads the program's symbols, and the handler of an allocation that fails takes
+/// the same lock: under a limit of address space a panic would hang its worker for ever. So it is tried first whether
+/// about as much memory is left as that takes. The symbols are mapped, unpacked and sorted into tables: three times
+/// the program's size were enough in all builds that were tried.
+fn stack() -> String {
+    let program = std::fs::metadata("/proc/self/exe").map_or(0, |file| file.len());
+    let need = usize::try_from(program).unwrap_or(usize::MAX).saturating_mul(3).saturating_add(16 << 20);
+    // Given back before the memory is put to use.
+    let there_is_room = Vec::<u8>::new().try_reserve_exact(need).is_ok();
+    if there_is_room {
+        return Backtrace::force_capture().to_string();
+    }
+    format!("no stack: less than {} MiB of memory were left to read the program's symbols", need >> 20)
 }
 
 /// Runs `body`; a panic becomes a failure.

@@ -114,7 +114,7 @@ impl Worker {
     fn get_ready(&mut self, header: Header) -> Result<(), End> {
         let body = self.take(header.length as usize)?;
         let setup = decode::<Setup>(&body).map_err(|_| End::Unable)?;
-        match setup::get_ready(&setup) {
+        match setup::get_ready(&setup, self.name.0) {
             Ok(()) => {
                 // Before the initializer has run there is nobody who could listen, except under `fork`.
                 let (slot, generation) = self.name;

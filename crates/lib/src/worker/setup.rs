@@ -1,8 +1,12 @@
-//! Getting ready: the user's `preload` and initializer.
+//! Getting ready: what the process may use, then the user's `preload` and initializer.
+
+use std::io;
 
 use ganger_os::image::EntryPoint;
+use ganger_os::{rlimit, scheduling};
 
 use super::panics::{caught, install_hook};
+use crate::wire::attributes::{Attributes, Limit};
 use crate::wire::codec::decode;
 use crate::wire::message::{Call, Failure, Setup, Status};
 
@@ -14,14 +18,31 @@ pub(super) fn preload(entry: EntryPoint, bound: &[u8]) -> Result<(), String> {
     })
 }
 
-/// Does what the first frame asks for.
-pub(super) fn get_ready(setup: &Setup) -> Result<(), String> {
+/// Does what the first frame asks for, in the worker of this place.
+pub(super) fn get_ready(setup: &Setup, slot: u32) -> Result<(), String> {
+    adopt(&setup.attributes, slot)?;
     install_hook();
     super::context::set_seed(setup.seed);
     for (what, call) in [("preload", &setup.preload), ("the initializer", &setup.initializer)] {
         if let Some(Call { entry, bound }) = call {
             preload(EntryPoint::from_wire(*entry), bound).map_err(|text| format!("{what} failed: {text}"))?;
         }
+    }
+    Ok(())
+}
+
+/// Gives this process its attributes. It has one thread so far: whatever starts later inherits them.
+fn adopt(attributes: &Attributes, slot: u32) -> Result<(), String> {
+    let failed = |what: String| move |error: io::Error| format!("cannot {what}: {error}");
+    if let Some(cpu) = attributes.cpu_of(slot) {
+        scheduling::pin_to(cpu).map_err(failed(format!("run on processor {cpu} only")))?;
+    }
+    if let Some(niceness) = attributes.niceness {
+        scheduling::set_niceness(niceness).map_err(failed(format!("set the niceness to {niceness}")))?;
+    }
+    for Limit { resource, soft, hard } in &attributes.rlimits {
+        let set = rlimit::set(resource.to_os(), *soft, *hard);
+        set.map_err(failed(format!("set rlimit {resource} to {soft} (hard limit {hard})")))?;
     }
     Ok(())
 }

@@ -18,13 +18,17 @@ use crate::{signal, socket, title};
 /// How long ganger's own threads get to come to rest: a callback of the user's may be running on one of them.
 const REST: Duration = Duration::from_secs(5);
 
+/// What the copy is to do.
+#[derive(Clone, Copy)]
+pub(super) struct Copied<'a> {
+    pub(super) hello: &'a Hello,
+    /// To be set where the caller has not set them.
+    pub(super) variables: &'a [(String, String)],
+    pub(super) hooks: &'static Hooks,
+}
+
 /// Forks the guardian; returns its process id in the caller, and not at all in the guardian.
-pub(super) fn fork_guardian(
-    hello: &Hello,
-    control: &Fd,
-    hooks: &'static Hooks,
-    strangers_allowed: bool,
-) -> Result<i32, StartError> {
+pub(super) fn fork_guardian(copied: Copied<'_>, control: &Fd, strangers_allowed: bool) -> Result<i32, StartError> {
     let quiet = quiet(REST, strangers_allowed).map_err(|busy| match busy {
         Busy::Threads(count) => StartError::Threads(count),
         Busy::Callback => StartError::Callback,
@@ -41,14 +45,31 @@ pub(super) fn fork_guardian(
             Ok(child.as_raw())
         }
         Ok(ForkResult::Child) => {
+            let alone = quiet.alone();
             quiet.forget_threads();
-            let outcome = std::panic::catch_unwind(|| serve(hello, control, hooks));
+            let outcome = std::panic::catch_unwind(|| {
+                if alone {
+                    set_missing(copied.variables);
+                }
+                serve(copied, control)
+            });
             leave(outcome.unwrap_or(70));
         }
     }
 }
 
-fn serve(hello: &Hello, control: &Fd, hooks: &'static Hooks) -> i32 {
+/// Sets the variables in the copy, which has one thread. Not beside the caller's threads: one of them may have held the
+/// environment's lock, which would then be locked here for ever.
+fn set_missing(variables: &[(String, String)]) {
+    for (name, value) in variables {
+        if std::env::var_os(name).is_none() {
+            // SAFETY: this process is a fresh fork with one thread, so nobody reads the environment meanwhile.
+            unsafe { std::env::set_var(name, value) };
+        }
+    }
+}
+
+fn serve(Copied { hello, hooks, .. }: Copied<'_>, control: &Fd) -> i32 {
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
     signal::for_guardian();
     title::set_title(&format!("ganger: guardian {}", hello.name));

@@ -171,7 +171,13 @@ impl Guardian {
         let pid = if let Some(executable) = &self.executable {
             let guardian = std::process::id().cast_signed();
             let order = Order::Worker(WorkerOrder { slot, generation, guardian, pool: pool.to_owned() });
-            executable.spawn(&format!("ganger: worker {slot}"), &order.to_text(), &[link.as_fd(), memory.as_fd()])?
+            // The variables with defaults are in this process's own environment, and passed on with it.
+            executable.spawn(
+                &format!("ganger: worker {slot}"),
+                &order.to_text(),
+                &[],
+                &[link.as_fd(), memory.as_fd()],
+            )?
         } else {
             fork_worker(Birth { slot, generation, method: self.hello.method, pool, hooks: self.hooks }, link, memory)?
         };

@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::Method;
 use super::boot::Order;
 use super::control::{Hello, Report, Request};
-use super::fork::fork_guardian;
+use super::fork::{Copied, fork_guardian};
 use super::spawn::Executable;
 use crate::child::{PidFd, reap};
 use crate::fd::Fd;
@@ -28,6 +28,8 @@ pub struct Plan {
     pub name: String,
     /// Run once in the guardian (under `spawn` the library runs it in each worker instead).
     pub preload: Option<(EntryPoint, Vec<u8>)>,
+    /// What guardian and workers have in their environment if the caller has not: names and values.
+    pub variables: Vec<(String, String)>,
     /// What workers print must not mix with the program's own output.
     pub stdout_to_stderr: bool,
     /// The caller has promised that forking beside its threads is sound.
@@ -119,14 +121,19 @@ impl Guardian {
     ///
     /// # Errors
     /// See [`StartError`]; nothing is left behind then.
-    pub fn begin(plan: Plan, hooks: &'static Hooks) -> Result<Self, StartError> {
+    pub fn begin(mut plan: Plan, hooks: &'static Hooks) -> Result<Self, StartError> {
         image::check().map_err(StartError::Image)?;
         let (ours, theirs) = packet_pair().map_err(system("make the control socket"))?;
         let (method, threads_allowed) = (plan.method, plan.threads_allowed);
+        let variables = std::mem::take(&mut plan.variables);
         let hello = hello(plan).map_err(system("read /proc/self/exe"))?;
         let pid = match method {
-            Method::Fork => fork_guardian(&hello, &theirs, hooks, threads_allowed)?,
-            Method::Forkserver | Method::Spawn => spawn_guardian(&theirs).map_err(system("start the guardian"))?,
+            Method::Fork => {
+                fork_guardian(Copied { hello: &hello, variables: &variables, hooks }, &theirs, threads_allowed)?
+            }
+            Method::Forkserver | Method::Spawn => {
+                spawn_guardian(&theirs, &variables).map_err(system("start the guardian"))?
+            }
         };
         drop(theirs);
         let pidfd = PidFd::open(pid).map_err(system("watch the guardian"))?;
@@ -287,6 +294,6 @@ fn hello(plan: Plan) -> io::Result<Hello> {
     })
 }
 
-fn spawn_guardian(control: &Fd) -> io::Result<i32> {
-    Executable::open()?.spawn("ganger: guardian", &Order::Guardian.to_text(), &[control.as_fd()])
+fn spawn_guardian(control: &Fd, variables: &[(String, String)]) -> io::Result<i32> {
+    Executable::open()?.spawn("ganger: guardian", &Order::Guardian.to_text(), variables, &[control.as_fd()])
 }
