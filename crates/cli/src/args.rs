@@ -1,5 +1,6 @@
 //! The parser of the command line, made from the flag table.
 
+use crate::config::checked_pin;
 use crate::flags::{FLAGS, Flag, Kind};
 use crate::{exit, hint};
 use clap::builder::PossibleValuesParser;
@@ -48,7 +49,7 @@ pub(crate) fn map() -> Command {
 
 const BINDING: &str = "\
 Each flag has an environment twin: GANGER_ and its name, such as GANGER_START_METHOD. Flags win. A repeatable flag's twin \
-takes a JSON array of strings.
+takes a JSON array of strings, that of --rlimit a list with commas.
 
 Arguments of the task that --arg does not fix come from the record. A single one gets the line, the JSON value or the \
 columns: one column as a value, several as a list (or by name, for a struct). Several get the columns or keys of their \
@@ -76,7 +77,13 @@ fn argument(flag: &'static Flag) -> Arg {
         Kind::Switch => arg.action(ArgAction::SetTrue),
         Kind::Choice(words) => arg.value_name("CHOICE").value_parser(PossibleValuesParser::new(words)),
         Kind::Value(name) => arg.value_name(name).allow_negative_numbers(true),
-        Kind::List(name) => arg.value_name(name).action(ArgAction::Append).allow_negative_numbers(true),
+        // Read already here: the task's name behind a bare flag would be taken for its value, and then be missing.
+        Kind::Optional { name, bare } => {
+            arg.value_name(name).num_args(0..=1).default_missing_value(bare).value_parser(checked_pin)
+        }
+        Kind::List(name) | Kind::Commas(name) => {
+            arg.value_name(name).action(ArgAction::Append).allow_negative_numbers(true)
+        }
     }
 }
 
@@ -85,7 +92,7 @@ fn help(flag: &Flag) -> String {
         "" => String::new(),
         default => format!(" [default: {default}]"),
     };
-    let repeatable = if matches!(flag.kind, Kind::List(_)) { "; may be repeated" } else { "" };
+    let repeatable = if matches!(flag.kind, Kind::List(_) | Kind::Commas(_)) { "; may be repeated" } else { "" };
     format!("{}{repeatable}{default} [env: {}]", flag.help, flag.variable())
 }
 

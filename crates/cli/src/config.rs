@@ -1,5 +1,6 @@
 //! What a run is told to do: settings with their origin, then typed options.
 
+mod attributes;
 mod environment;
 mod limits;
 mod options;
@@ -8,6 +9,7 @@ mod settings;
 mod show;
 mod workers;
 
+pub(crate) use attributes::checked_pin;
 pub(crate) use environment::warn_about_unknown;
 pub(crate) use limits::{Limits, Retries};
 pub(crate) use options::{

@@ -20,8 +20,12 @@ pub(crate) enum Kind {
     Switch,
     /// One value, called so in the help.
     Value(&'static str),
+    /// One value, or none, which means `bare`.
+    Optional { name: &'static str, bare: &'static str },
     /// One value each time it is given; its twin takes a JSON array of strings.
     List(&'static str),
+    /// Values without commas, several at once between commas; its twin takes them so as well.
+    Commas(&'static str),
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -152,6 +156,27 @@ pub(crate) const FLAGS: &[Flag] = &[
         "Kill a worker that holds more than SIZE beyond what it started with (512M, 1GiB; a bare number is bytes)",
     ),
     flag_of("memory-soft", Kind::Value("SIZE"), LIMITS, "Replace a worker that holds more, after its task"),
+    flag_of(
+        "rlimit",
+        Kind::Commas("NAME=VALUE"),
+        LIMITS,
+        "Limit a resource of each worker process as setrlimit does: as, core, cpu, data, fsize, memlock, nofile, nproc, stack; a size (512M, 1GiB), seconds, a count, or unlimited; SOFT:HARD for two limits (nofile=256,cpu=60:70)",
+    ),
+    flag_of(
+        "nice",
+        Kind::Value("N"),
+        LIMITS,
+        "Run workers with niceness N, from -20 (they go first) to 19 (they go last)",
+    ),
+    Flag {
+        default: "none",
+        ..flag_of(
+            "pin",
+            Kind::Optional { name: "auto|none|LIST", bare: "auto" },
+            LIMITS,
+            "Keep each worker on one processor: of all that there are, or of LIST (0,2-3); --pin alone is auto",
+        )
+    },
     choice(
         "progress",
         &["auto", "bar", "plain", "none"],
@@ -184,9 +209,9 @@ mod tests {
     fn defaults_are_of_their_kind() {
         for flag in FLAGS {
             match flag.kind {
-                Kind::Switch | Kind::List(_) => assert_eq!(flag.default, "", "{}", flag.name),
+                Kind::Switch | Kind::List(_) | Kind::Commas(_) => assert_eq!(flag.default, "", "{}", flag.name),
                 Kind::Choice(words) => assert!(words.contains(&flag.default), "{}", flag.name),
-                Kind::Value(_) => {}
+                Kind::Value(_) | Kind::Optional { .. } => {}
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The limits of tasks and workers.
 
-use super::options::number;
+use super::options::{number, read};
 use super::quantity::{Zero, parse_duration, parse_size, parse_times};
 use super::settings::Settings;
 use crate::exit::Abort;
@@ -8,9 +8,9 @@ use ganger::RetryOn;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Names the settings that are kept by ending workers.
-pub(super) const LIMITS_OF_WORKERS: [&str; 7] =
-    ["timeout", "queue-timeout", "retries", "backoff", "retry-on", "memory", "memory-soft"];
+/// Names the settings that are kept by ending workers, or are about them.
+pub(super) const LIMITS_OF_WORKERS: [&str; 10] =
+    ["timeout", "queue-timeout", "retries", "backoff", "retry-on", "memory", "memory-soft", "rlimit", "nice", "pin"];
 
 /// More attempts than that never end.
 const MOST_RETRIES: u64 = 1_000_000;
@@ -58,10 +58,6 @@ impl Limits {
             memory_soft,
         })
     }
-}
-
-fn read<T>(settings: &Settings, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Abort> {
-    settings.text(name).map(|text| parse(text).map_err(|problem| settings.wrong(name, problem))).transpose()
 }
 
 fn retries(settings: &Settings) -> Result<Option<Retries>, Abort> {

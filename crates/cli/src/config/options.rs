@@ -1,5 +1,6 @@
 //! Turns the text of settings into typed options.
 
+use super::attributes::Attributes;
 use super::limits::{LIMITS_OF_WORKERS, Limits};
 use super::settings::Settings;
 use super::workers::Workers;
@@ -54,6 +55,7 @@ pub(crate) struct RunOptions {
     /// After so many failures the run is stopped.
     pub(crate) fail_after: Option<NonZeroU64>,
     pub(crate) limits: Limits,
+    pub(crate) attributes: Attributes,
     pub(crate) progress: ProgressChoice,
 }
 
@@ -160,7 +162,7 @@ fn output_options(settings: &Settings) -> Result<OutputOptions, Abort> {
 fn run_options(settings: &Settings) -> Result<RunOptions, Abort> {
     let workers = settings.text("workers").unwrap_or_default();
     let serial = settings.is_on("serial");
-    let limits = Limits::parse(settings)?;
+    let (limits, attributes) = (Limits::parse(settings)?, Attributes::parse(settings)?);
     if serial {
         refuse_without_workers(settings)?;
     }
@@ -178,6 +180,7 @@ fn run_options(settings: &Settings) -> Result<RunOptions, Abort> {
         on_error: on_error(settings)?,
         fail_after: positive(settings, "fail-after")?,
         limits,
+        attributes,
         progress: choice(settings, "progress"),
     })
 }
@@ -194,9 +197,9 @@ fn on_error(settings: &Settings) -> Result<OnError, Abort> {
     Ok(OnError::Report)
 }
 
-/// Limits are kept by ending workers: what runs in this process cannot be ended without it.
+/// Limits are kept by ending workers, and concern whole processes: what runs in this one cannot be ended without it.
 fn refuse_without_workers(settings: &Settings) -> Result<(), Abort> {
-    match LIMITS_OF_WORKERS.iter().find(|name| settings.text(name).is_some()) {
+    match LIMITS_OF_WORKERS.iter().find(|name| settings.text(name).is_some_and(|text| text != "none")) {
         Some(name) => Err(settings.wrong(name, "needs workers, and --serial runs without them")),
         None => Ok(()),
     }
@@ -238,6 +241,15 @@ fn fixed_arguments(settings: &Settings) -> Result<Vec<(String, String)>, Abort> 
     settings.list("arg").iter().map(split).collect()
 }
 
+/// Reads one value, if it is set.
+pub(super) fn read<T>(
+    settings: &Settings,
+    name: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, Abort> {
+    settings.text(name).map(|text| parse(text).map_err(|problem| settings.wrong(name, problem))).transpose()
+}
+
 pub(super) fn number(settings: &Settings, name: &str) -> Result<Option<u64>, Abort> {
     let parse = |text: &str| {
         text.parse().map_err(|_| settings.wrong(name, format!("{text:?} is not a whole number from 0 to {}", u64::MAX)))
@@ -253,10 +265,11 @@ fn positive(settings: &Settings, name: &str) -> Result<Option<NonZeroU64>, Abort
 
 #[cfg(test)]
 mod tests {
+    use super::super::attributes::Pin;
     use super::super::settings::tests::settings;
     use super::*;
     use crate::flags::{Kind, flag};
-    use ganger::RetryOn;
+    use ganger::{RetryOn, Rlimit};
     use std::time::Duration;
 
     fn parse(flags: &[&str]) -> Result<MapOptions, Abort> {
@@ -325,6 +338,14 @@ mod tests {
             (&["--fail-after", "3", "--on-error", "stop"], "--on-error: stop ends the run at the first failure"),
             (&["--serial", "--timeout", "3s"], "--timeout: needs workers, and --serial runs without them"),
             (&["--serial", "--memory", "3G"], "--memory: needs workers"),
+            (&["--serial", "--rlimit", "core=0"], "--rlimit: needs workers"),
+            (&["--serial", "--nice", "3"], "--nice: needs workers"),
+            (&["--pin", "--serial"], "--pin: needs workers"),
+            (
+                &["--rlimit", "core=0", "--rlimit", "files=3"],
+                "--rlimit: there is no rlimit \"files\": it is one of as, ",
+            ),
+            (&["--nice", "20"], "--nice: \"20\" is not a whole number from -20 (first) to 19 (last)"),
             (&["-0", "--format", "csv"], "--null: only lines end with a NUL byte"),
         ] {
             let abort = parse(flags).unwrap_err();
@@ -344,6 +365,18 @@ mod tests {
         assert_eq!(read.retries, None);
         assert_eq!(parse(&["--fail-after", "3"]).unwrap().run.on_error, OnError::Report);
         assert_eq!(parse(&["--serial", "--grace", "3s"]).unwrap().run.limits.grace, Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn attributes_are_read() {
+        let attributes = |flags: &[&str]| parse(flags).unwrap().run.attributes;
+        assert_eq!(attributes(&[]), Attributes::default());
+        assert_eq!(parse(&["--serial", "--pin=none"]).unwrap().run.attributes, Attributes::default());
+        let read = attributes(&["--rlimit", "core=0,cpu=3", "--rlimit", "nofile=64:128", "--nice=19", "--pin=auto"]);
+        let rlimits = [(Rlimit::Core, 0.into()), (Rlimit::Cpu, 3.into()), (Rlimit::Nofile, (64, 128).into())];
+        assert_eq!((read.rlimits, read.nice), (rlimits.to_vec(), Some(19)));
+        assert_eq!(read.pin, Some(Pin::Auto));
+        assert_eq!(attributes(&["--pin", "--nice", "3"]).pin, Some(Pin::Auto));
     }
 
     #[test]

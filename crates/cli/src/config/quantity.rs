@@ -69,6 +69,11 @@ const SIZES: [(&str, u128); 15] = [
 const SMALLEST: u64 = 1 << 20;
 const LARGEST: u64 = 1 << 50;
 
+/// Reads a size of any number of bytes.
+pub(super) fn parse_bytes(text: &str) -> Option<u64> {
+    scaled(text, &SIZES).ok().and_then(|bytes| u64::try_from(bytes).ok())
+}
+
 /// Reads `512M` (decimal), `1GiB` (binary), or a bare number of bytes.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let range = || format!("{text:?} is out of range: a size is from 1MiB to 1024TiB, and a bare number is bytes");

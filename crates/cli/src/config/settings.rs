@@ -100,7 +100,7 @@ fn setting(
 fn given(flag: &Flag, matches: &ArgMatches) -> Vec<String> {
     match flag.kind {
         Kind::Switch => vec![matches.get_flag(flag.name).to_string()],
-        Kind::Value(_) | Kind::List(_) | Kind::Choice(_) => {
+        Kind::Value(_) | Kind::Optional { .. } | Kind::List(_) | Kind::Commas(_) | Kind::Choice(_) => {
             matches.get_many::<String>(flag.name).into_iter().flatten().cloned().collect()
         }
     }
@@ -118,7 +118,8 @@ fn from_variable(flag: &Flag, text: String) -> Result<Vec<String>, String> {
         Kind::Choice(words) if !words.contains(&text.as_str()) => {
             Err(format!("{text:?} is none of {}", words.join(", ")))
         }
-        Kind::Choice(_) | Kind::Value(_) => Ok(vec![text]),
+        Kind::Commas(_) => Ok(text.split(',').map(str::to_owned).collect()),
+        Kind::Choice(_) | Kind::Value(_) | Kind::Optional { .. } => Ok(vec![text]),
     }
 }
 
@@ -147,7 +148,9 @@ pub(crate) mod tests {
             let (flags, twin, from_flag, from_twin) = match flag.kind {
                 Kind::Switch => (vec![format!("--{}", flag.name)], "0", "true", "false"),
                 Kind::Value(_) => (vec![format!("--{}=1", flag.name)], "2", "1", "2"),
+                Kind::Optional { .. } => (vec![format!("--{}=1", flag.name)], "auto", "1", "auto"),
                 Kind::List(_) => (vec![format!("--{}=1", flag.name)], r#"["2"]"#, "1", "2"),
+                Kind::Commas(_) => (vec![format!("--{}=1", flag.name)], "2,3", "1", "2"),
                 Kind::Choice(words) => (vec![format!("--{}={}", flag.name, words[1])], words[0], words[1], words[0]),
             };
             let flags: Vec<&str> = flags.iter().map(String::as_str).collect();

@@ -28,6 +28,7 @@ fn row(setting: &Setting) -> [String; 3] {
 fn value(setting: &Setting) -> String {
     match (setting.flag.kind, setting.values.first()) {
         (Kind::List(_), Some(_)) => serde_json::json!(setting.values).to_string(),
+        (Kind::Commas(_), Some(_)) => crate::say::one_line(&setting.values.join(",")),
         (_, Some(value)) => crate::say::one_line(value),
         (_, None) => "-".to_owned(),
     }

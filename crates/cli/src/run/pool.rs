@@ -43,7 +43,8 @@ impl Gang {
         if let Some(seed) = options.seed {
             builder = builder.seed(seed);
         }
-        let pool = limited(builder, &options.limits).build().map_err(|error| abort(&error))?;
+        let builder = options.attributes.apply(limited(builder, &options.limits));
+        let pool = builder.build().map_err(|error| abort(&error))?;
         let description = description(workers, method);
         Ok(Self { pool, description })
     }

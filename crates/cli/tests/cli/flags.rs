@@ -32,6 +32,9 @@ const FLAGS: &[(&str, &str)] = &[
     ("--retries", "3"),
     ("--memory", "1GiB"),
     ("--memory-soft", "512M"),
+    ("--rlimit", "core=0,nofile=256:1024"),
+    ("--nice", "19"),
+    ("--pin", "auto"),
     ("--progress", "none"),
 ];
 

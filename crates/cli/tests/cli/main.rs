@@ -1,5 +1,6 @@
 //! Drives the `ganger` binary as a shell would.
 
+mod attributes;
 mod bad_input;
 mod binding;
 mod doctor;
