@@ -25,12 +25,17 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let method = arguments.next().and_then(|name| name.parse().ok()).expect("a start method");
     let scene = arguments.next().expect("a scene");
-    let pool = ganger::Pool::builder().workers(2).start_method(method).build().expect("the pool starts");
+    let pool = ganger::Pool::builder()
+        .workers(2)
+        .start_method(method)
+        .cgroup(scene == "grouped-daemons")
+        .build()
+        .expect("the pool starts");
     Log::new("built").add(std::process::id());
     match scene.as_str() {
         "idle" => Gate::new("never").pass(),
         "busy" => drop(pool.map(spin, 0..1_000_000)),
-        "daemons" => drop(pool.map(daemonize, 0..2)),
+        "daemons" | "grouped-daemons" => drop(pool.map(daemonize, 0..2)),
         // The rest ends by itself, with tasks that would not.
         "return" => drop(pool.map_async(never_ends, 0..100)),
         "exit" => {

@@ -7,6 +7,7 @@ macro_rules! table {
 }
 
 mod attributes;
+mod cgroup;
 mod deaths;
 mod failures;
 mod faults;
@@ -79,8 +80,20 @@ fn main() -> std::process::ExitCode {
     });
     let once = ONCE.iter().flat_map(|(group, cases)| named(group, cases));
     let on_demand: Vec<Case> = named("leaks", harness::LEAKS).collect();
+    let in_groups = cgroup::CONTRACT.iter().flat_map(|(name, run)| {
+        StartMethod::ALL.map(|method| Case {
+            skip: cgroup::obstacle(),
+            ..Case::new(format!("cgroup::{name}::{method}"), Box::new(move || run(method)))
+        })
+    });
     ganger_tests::run(
-        &contract.chain(once).chain(faults::matrix()).chain(syscalls::cells()).chain(host::cases()).collect::<Vec<_>>(),
+        &contract
+            .chain(in_groups)
+            .chain(once)
+            .chain(faults::matrix())
+            .chain(syscalls::cells())
+            .chain(host::cases())
+            .collect::<Vec<_>>(),
         &on_demand,
     )
 }

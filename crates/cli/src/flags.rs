@@ -177,6 +177,12 @@ pub(crate) const FLAGS: &[Flag] = &[
             "Keep each worker on one processor: of all that there are, or of LIST (0,2-3); --pin alone is auto",
         )
     },
+    flag_of(
+        "cgroup",
+        Kind::Switch,
+        LIMITS,
+        "Run workers in a control group of their own, so that nothing they start outlives them; `doctor` tells whether that is allowed",
+    ),
     choice(
         "progress",
         &["auto", "bar", "plain", "none"],

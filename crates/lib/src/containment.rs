@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use ganger_os::probe::{self, Namespace};
 
@@ -53,15 +54,21 @@ impl Containment {
     }
 
     /// With what can be said of one gang's guardian.
-    pub(crate) fn of_gang(guardian: Option<u32>) -> Self {
+    pub(crate) fn of_gang(guardian: Option<u32>, group: Option<PathBuf>) -> Self {
         let sweep = match guardian {
             Some(pid) => Ok(format!("when the supervisor dies, process {pid} kills all workers")),
             None => Err("the gang has no guardian: it is dismissed".to_owned()),
         };
-        Self::with_sweep(sweep)
+        let group = group.map(|directory| {
+            format!(
+                "what workers leave behind is in {} and killed with it, when the guardian or the gang ends",
+                directory.display()
+            )
+        });
+        Self::found(sweep, group.ok_or_else(cgroup))
     }
 
-    fn with_sweep(sweep: Found) -> Self {
+    fn found(sweep: Found, cgroup: Found) -> Self {
         let workers = [
             ("parent-death signal", tried(probe::parent_death_signal(), "a worker dies when its guardian does")),
             ("guardian", sweep),
@@ -76,7 +83,7 @@ impl Containment {
         let descendants = [
             ("process group", tried(probe::process_group(), group)),
             ("subreaper", subreaper),
-            ("cgroup", Err(cgroup())),
+            ("cgroup", cgroup),
             ("pid namespace", Err(namespace())),
             ("death of both", together),
         ];
@@ -120,7 +127,7 @@ impl Measure {
 /// Finds out what holds on this machine. It takes some milliseconds, and starts a few processes that end at once.
 #[must_use]
 pub fn containment() -> Containment {
-    Containment::with_sweep(Ok("when the supervisor dies, the guardian kills all workers".to_owned()))
+    Containment::found(Ok("when the supervisor dies, the guardian kills all workers".to_owned()), Err(cgroup()))
 }
 
 /// What holds, or why it does not.
@@ -130,10 +137,10 @@ fn tried(answer: io::Result<()>, holds: &str) -> Found {
     answer.map(|()| holds.to_owned()).map_err(|error| error.to_string())
 }
 
-/// Ganger uses none: what there is to say is whether it could.
+/// None is used, if nobody asks for it: what there is to say is whether it could be.
 fn cgroup() -> String {
     match probe::delegated_cgroup() {
-        Ok(directory) => format!("not used; {} is delegated, so it could be", directory.display()),
+        Ok(directory) => format!("not used; it may be asked for, as {} can be divided", directory.display()),
         Err(error) => format!("not used, and not to be had: {error}"),
     }
 }
@@ -180,8 +187,8 @@ mod tests {
 
     #[test]
     fn a_gang_without_guardian_is_not_swept() {
-        assert!(Containment::of_gang(Some(7)).holds("guardian"));
-        let dismissed = Containment::of_gang(None);
+        assert!(Containment::of_gang(Some(7), None).holds("guardian"));
+        let dismissed = Containment::of_gang(None, None);
         assert!(!dismissed.holds("guardian") && dismissed.holds("parent-death signal"));
         assert!(!dismissed.holds("no such measure"));
     }

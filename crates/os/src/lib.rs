@@ -8,6 +8,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod catch;
+pub mod cgroup;
 pub mod child;
 pub mod fd;
 pub mod image;

@@ -20,6 +20,7 @@ pub(super) fn examine() -> String {
         ("processors", processors()),
         ("processor quota", quota().map_or("none".to_owned(), |quota| format!("{quota:.2} processors"))),
         ("memory limit", memory_limit().map_or("none".to_owned(), |bytes| format!("{} MiB", bytes >> 20))),
+        ("--memory", memory_mechanism()),
         ("open files", limit(Resource::RLIMIT_NOFILE)),
         ("processes", limit(Resource::RLIMIT_NPROC)),
     ] {
@@ -84,6 +85,20 @@ fn memory_limit() -> Option<u64> {
     let v1 = groups("memory").into_iter().filter_map(|group| read(group, "memory.limit_in_bytes"));
     // Version 1 writes "no limit" as a number near the largest.
     v2.chain(v1).filter(|bytes| *bytes < 1 << 60).min()
+}
+
+/// Tells how a limit of one worker's memory is kept, and why not by the kernel.
+fn memory_mechanism() -> String {
+    let own = groups("").into_iter().next();
+    let enabled = own.and_then(|group| fs::read_to_string(group.join("cgroup.subtree_control")).ok());
+    let why = match enabled {
+        None => "there is no control group of version 2",
+        Some(list) if list.split_whitespace().any(|name| name == "memory") => {
+            "a control group would count what workers share as well"
+        }
+        Some(_) => "groups below that of this process have no memory controller",
+    };
+    format!("measured in /proc about 20 times a second: {why}")
 }
 
 /// Returns the directories of this process's control group and of those above it, in the hierarchy of this controller; that of

@@ -12,6 +12,8 @@ pub(crate) struct Attributes {
     pub(super) rlimits: Vec<(Rlimit, RlimitBounds)>,
     pub(super) nice: Option<i32>,
     pub(super) pin: Option<Pin>,
+    /// The gang has a control group of its own.
+    pub(super) cgroup: bool,
 }
 
 /// Says on which processors workers stay, each on one.
@@ -31,6 +33,7 @@ impl Attributes {
             rlimits: rlimits.map(rlimit).collect::<Result<_, _>>()?,
             nice: read(settings, "nice", parse_niceness)?,
             pin: read(settings, "pin", parse_pin)?.flatten(),
+            cgroup: settings.is_on("cgroup"),
         };
         attributes.check(settings)?;
         Ok(attributes)
@@ -52,6 +55,7 @@ impl Attributes {
         for (resource, bounds) in &self.rlimits {
             builder = builder.rlimit(*resource, *bounds);
         }
+        builder = builder.cgroup(self.cgroup);
         if let Some(niceness) = self.nice {
             builder = builder.nice(niceness);
         }

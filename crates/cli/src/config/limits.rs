@@ -9,8 +9,19 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Names the settings that are kept by ending workers, or are about them.
-pub(super) const LIMITS_OF_WORKERS: [&str; 10] =
-    ["timeout", "queue-timeout", "retries", "backoff", "retry-on", "memory", "memory-soft", "rlimit", "nice", "pin"];
+pub(super) const LIMITS_OF_WORKERS: [&str; 11] = [
+    "timeout",
+    "queue-timeout",
+    "retries",
+    "backoff",
+    "retry-on",
+    "memory",
+    "memory-soft",
+    "rlimit",
+    "nice",
+    "pin",
+    "cgroup",
+];
 
 /// More attempts than that never end.
 const MOST_RETRIES: u64 = 1_000_000;

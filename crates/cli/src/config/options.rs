@@ -199,7 +199,10 @@ fn on_error(settings: &Settings) -> Result<OnError, Abort> {
 
 /// Limits are kept by ending workers, and concern whole processes: what runs in this one cannot be ended without it.
 fn refuse_without_workers(settings: &Settings) -> Result<(), Abort> {
-    match LIMITS_OF_WORKERS.iter().find(|name| settings.text(name).is_some_and(|text| text != "none")) {
+    match LIMITS_OF_WORKERS
+        .iter()
+        .find(|name| settings.text(name).is_some_and(|text| !matches!(text, "none" | "false")))
+    {
         Some(name) => Err(settings.wrong(name, "needs workers, and --serial runs without them")),
         None => Ok(()),
     }
@@ -341,6 +344,7 @@ mod tests {
             (&["--serial", "--rlimit", "core=0"], "--rlimit: needs workers"),
             (&["--serial", "--nice", "3"], "--nice: needs workers"),
             (&["--pin", "--serial"], "--pin: needs workers"),
+            (&["--cgroup", "--serial"], "--cgroup: needs workers"),
             (
                 &["--rlimit", "core=0", "--rlimit", "files=3"],
                 "--rlimit: there is no rlimit \"files\": it is one of as, ",

@@ -28,6 +28,21 @@ fn workers_are_given_what_was_asked_for() {
     }
 }
 
+/// Where a group can be made, as the library says, it is; elsewhere the flag is refused, and says why.
+#[test]
+fn a_gang_has_its_control_group_or_is_refused() {
+    let place = Place::new("cgroup");
+    let ask = "grep '^0::' /proc/self/cgroup >> told\n";
+    let finished = place.program_map("shell --cgroup -j 1", ask);
+    if ganger_os::probe::delegated_cgroup().is_ok() {
+        finished.gives(0, "null\n", &["1 ok"]);
+        let told = std::fs::read_to_string(place.path("told")).unwrap();
+        assert!(told.contains("/ganger-"), "{told}");
+    } else {
+        finished.gives(2, "", &["error: cgroup: cannot make a control group for the gang: "]);
+    }
+}
+
 #[test]
 fn twins_ask_for_it_as_well() {
     let place = Place::new("twins");

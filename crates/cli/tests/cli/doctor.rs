@@ -11,7 +11,14 @@ fn the_machine_is_examined_and_left_as_it_was() {
     for method in METHODS {
         assert!(has(&format!("  yes {method:<20} a worker was started, and has run a task")), "{}", finished.out);
     }
-    for start in ["workers:", "what workers start:", "limits:", "      open files           ", "  no  death of both "] {
+    for start in [
+        "workers:",
+        "what workers start:",
+        "limits:",
+        "      --memory             measured in /proc",
+        "      open files           ",
+        "  no  death of both ",
+    ] {
         assert!(has(start), "{start:?} is missing in {}", finished.out);
     }
     for name in ["parent-death signal", "guardian", "pidfd", "process group", "subreaper"] {

@@ -35,6 +35,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("--rlimit", "core=0,nofile=256:1024"),
     ("--nice", "19"),
     ("--pin", "auto"),
+    ("--cgroup", ""),
     ("--progress", "none"),
 ];
 

@@ -328,6 +328,7 @@ impl Builder {
     fn plan(self, name: String, settings: &Settings) -> Result<(Plan, Vec<u8>), Error> {
         let attributes = self.attributes.resolve()?;
         let variables = self.attributes.variables(settings.workers as usize);
+        let group = self.attributes.group()?;
         let preload = self.preload.transpose().map_err(|unfit| unfit_error("preload", &unfit))?;
         let initializer = self.initializer.transpose().map_err(|unfit| unfit_error("the initializer", &unfit))?;
         let fresh_images = self.method == StartMethod::Spawn;
@@ -346,6 +347,7 @@ impl Builder {
             method: self.method.method(),
             name,
             preload: by_guardian.map(|SetupCall(entry, bound): SetupCall| (entry as EntryPoint, bound)),
+            group,
             variables,
             stdout_to_stderr: self.stdout == Stdout::ToStderr,
             threads_allowed: self.threads_allowed,

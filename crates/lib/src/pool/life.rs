@@ -90,7 +90,8 @@ impl Pool {
     /// ```
     #[must_use]
     pub fn containment(&self) -> Containment {
-        Containment::of_gang(self.guardian_pid())
+        let group = self.gang().supervisor.with_core(|core| core.group_directory());
+        Containment::of_gang(self.guardian_pid(), group)
     }
 
     /// The process id of the guardian, the parent of all workers, while it is there.

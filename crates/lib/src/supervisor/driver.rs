@@ -309,6 +309,8 @@ impl Supervisor {
             // One that a signal does not end now is in uninterruptible sleep: nobody can wait for that.
             let _ = worker.dead_within(end.saturating_duration_since(Instant::now()));
         }
+        // Outside of the lock: the group waits for the last to be gone.
+        drop(self.with_core(Core::abandon_post));
         self.lock_status().dismissed = true;
         self.status_changed.notify_all();
         tracing::debug!("the gang is dismissed");

@@ -4,6 +4,7 @@
 //! is started. Under `fork` it would be a copy of this process as it is now, with threads, and not of the one that the
 //! user had forked: the pool is broken.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ganger_os::poll::Interest;
@@ -66,10 +67,11 @@ impl Core {
             return self.handle(Event::GuardianLost);
         }
         let Some(mut guardian) = self.guardian.take() else { return };
+        let left = if guardian.group().is_some() { "is killed by its control group" } else { "is not swept" };
         tracing::warn!(
             pid = guardian.pid(),
             cause = self.cause,
-            "the guardian is gone, and its workers with it: another is started; what their tasks left behind is not swept"
+            "the guardian is gone, and its workers with it: another is started; what their tasks left behind {left}"
         );
         self.poller.remove(&guardian);
         self.poller.remove(guardian.pidfd());
@@ -88,6 +90,16 @@ impl Core {
         let unborn: Vec<WorkerId> =
             self.links.values().filter(|link| link.orphaned && link.pid.is_none()).map(|link| link.id).collect();
         unborn.into_iter().for_each(|id| self.bury(id));
+    }
+
+    /// Where the gang's control group is, if it has one and is there.
+    pub(crate) fn group_directory(&self) -> Option<PathBuf> {
+        self.guardian.as_ref().and_then(Guardian::group).map(|group| group.directory().to_owned())
+    }
+
+    /// Lets go of what only a successor would need, and of the control group with it: nobody will be started any more.
+    pub(super) fn abandon_post(&mut self) -> Option<Plan> {
+        self.post.plan.take()
     }
 
     /// Starts a guardian; it says later whether it is ready.

@@ -104,6 +104,8 @@ mod tests {
     use super::super::frame::Kind;
     use super::super::message::Call;
     use super::*;
+    use crate::rlimit::Rlimit;
+    use crate::wire::attributes::{Attributes, Limit};
 
     /// What a decoder may allocate beyond some times what it was given: serde takes the word of a sequence's length for up
     /// to 1 MiB, once in each of the sequences that are within each other.
@@ -143,15 +145,22 @@ mod tests {
         (any::<u64>(), vec(any::<u8>(), 0..50)).prop_map(|(entry, bound)| Call { entry, bound })
     }
 
+    fn attributes() -> impl Strategy<Value = Attributes> {
+        let limit = (prop::sample::select(&Rlimit::ALL), any::<(u64, u64)>());
+        let limit = limit.prop_map(|(resource, (soft, hard))| Limit { resource, soft, hard });
+        (vec(limit, 0..3), any::<Option<i32>>(), vec(any::<usize>(), 0..3))
+            .prop_map(|(rlimits, niceness, cpus)| Attributes { rlimits, niceness, cpus })
+    }
+
     /// Something sound, as bytes.
     fn sound() -> impl Strategy<Value = Vec<u8>> {
-        let setup = (prop::option::of(call()), prop::option::of(call()), any::<u64>(), any::<bool>());
+        let setup = (prop::option::of(call()), prop::option::of(call()), any::<u64>(), any::<bool>(), attributes());
         prop_oneof![
             vec(frame(), 1..5).prop_map(|frames| whole(&frames)),
             failure().prop_map(|failure| bytes_of(&failure)),
             (call(), any::<u64>()).prop_map(|(call, number)| bytes_of(&Definition { call, number })),
-            setup.prop_map(|(preload, initializer, seed, tell_memory)| {
-                bytes_of(&Setup { preload, initializer, seed, tell_memory })
+            setup.prop_map(|(preload, initializer, seed, tell_memory, attributes)| {
+                bytes_of(&Setup { preload, initializer, seed, tell_memory, attributes })
             }),
             vec(text(), 0..8).prop_map(|texts| bytes_of(&texts)),
         ]

@@ -99,6 +99,9 @@ fn become_guardian(hooks: &'static Hooks) -> i32 {
     if image::identity().ok() != Some(hello.image) {
         return fail(&control, "the guardian runs another executable than its supervisor");
     }
+    if let Err(text) = guardian::join_group(&hello) {
+        return fail(&control, &text);
+    }
     if let Some((entry, arguments)) = &hello.preload
         && let Err(message) = (hooks.preload)(*entry, arguments)
     {

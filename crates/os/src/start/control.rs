@@ -22,6 +22,8 @@ pub(crate) struct Hello {
     pub(crate) stdout_to_stderr: bool,
     pub(crate) preload: Option<(EntryPoint, Vec<u8>)>,
     pub(crate) name: String,
+    /// The directory of the control group to join; empty for none.
+    pub(crate) group: String,
 }
 
 /// What the supervisor asks for afterwards.
@@ -170,6 +172,7 @@ impl Hello {
             .u64(entry)
             .bytes(arguments)
             .bytes(self.name.as_bytes())
+            .bytes(self.group.as_bytes())
             .0
     }
 
@@ -183,7 +186,7 @@ impl Hello {
         let entry = EntryPoint::from_wire(body.u64()?);
         let arguments = body.bytes()?.to_vec();
         let preload = present.then_some((entry, arguments));
-        Ok(Self { method, supervisor, image, stdout_to_stderr, preload, name: body.text()? })
+        Ok(Self { method, supervisor, image, stdout_to_stderr, preload, name: body.text()?, group: body.text()? })
     }
 }
 
@@ -281,6 +284,7 @@ mod tests {
             stdout_to_stderr: true,
             preload: Some((EntryPoint::from_wire(77), vec![1, 2, 3])),
             name: "größe".to_owned(),
+            group: "/sys/fs/cgroup/x".to_owned(),
         };
         assert_eq!(Hello::from_packet(&hello.to_packet()).expect("sound"), hello);
     }

@@ -79,6 +79,11 @@ fn serve(Copied { hello, hooks, .. }: Copied<'_>, control: &Fd) -> i32 {
     if fd::stdin_from_null().is_err() {
         return 1;
     }
+    if let Err(text) = guardian::join_group(hello) {
+        // When the supervisor is gone, nobody is left to tell.
+        let _ = socket::send_packet(&control, &reports::failed(&text), &[]);
+        return 1;
+    }
     if let Some((entry, arguments)) = &hello.preload
         && let Err(message) = (hooks.preload)(*entry, arguments)
     {

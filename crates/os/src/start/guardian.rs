@@ -10,6 +10,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::Path;
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, killpg};
@@ -23,11 +25,20 @@ use super::control::{Hello, Request, WorkerExit, reports};
 use super::forkserver::{Birth, fork_worker};
 use super::spawn::Executable;
 use super::sweep::sweep;
+use crate::cgroup;
 use crate::child::{PidFd, reap};
 use crate::fd::{self, Fd, Listed};
 use crate::mutant::{Protection, without};
 use crate::socket::{Packet, receive_packet, send_packet};
 use crate::takeover::Hooks;
+
+/// Joins the control group that the supervisor has made for the gang, before anything of the user's runs.
+pub(crate) fn join_group(hello: &Hello) -> Result<(), String> {
+    if hello.group.is_empty() {
+        return Ok(());
+    }
+    cgroup::join(Path::new(&hello.group)).map_err(|error| format!("cannot join control group {}: {error}", hello.group))
+}
 
 /// Serves until the supervisor asks it to leave or dies; returns the exit code.
 pub(crate) fn serve(control: Fd, hello: Hello, hooks: &'static Hooks) -> i32 {
@@ -35,6 +46,7 @@ pub(crate) fn serve(control: Fd, hello: Hello, hooks: &'static Hooks) -> i32 {
         Ok(mut guardian) => {
             let code = guardian.run();
             sweep();
+            guardian.remove_group();
             code
         }
         Err(_) => 1,
@@ -85,6 +97,13 @@ impl Guardian {
                 Ok(Next::Leave) => return 0,
                 Err(_) => return 1,
             }
+        }
+    }
+
+    /// Does what a supervisor that has been killed cannot do any more.
+    fn remove_group(&self) {
+        if !self.hello.group.is_empty() && self.supervisor.dead_within(Duration::ZERO) {
+            cgroup::abandon(Path::new(&self.hello.group));
         }
     }
 

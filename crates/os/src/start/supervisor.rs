@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,6 +14,7 @@ use super::boot::Order;
 use super::control::{Hello, Report, Request};
 use super::fork::{Copied, fork_guardian};
 use super::spawn::Executable;
+use crate::cgroup::Group;
 use crate::child::{PidFd, reap};
 use crate::fd::Fd;
 use crate::image::{self, EntryPoint, ImageError};
@@ -28,6 +30,8 @@ pub struct Plan {
     pub name: String,
     /// Run once in the guardian (under `spawn` the library runs it in each worker instead).
     pub preload: Option<(EntryPoint, Vec<u8>)>,
+    /// What guardian and workers are to be in.
+    pub group: Option<Arc<Group>>,
     /// What guardian and workers have in their environment if the caller has not: names and values.
     pub variables: Vec<(String, String)>,
     /// What workers print must not mix with the program's own output.
@@ -98,6 +102,7 @@ pub struct Guardian {
     /// The process that started it. A forked copy of that must not dismiss the guardian.
     creator: u32,
     finished: bool,
+    group: Option<Arc<Group>>,
 }
 
 fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
@@ -125,7 +130,7 @@ impl Guardian {
         image::check().map_err(StartError::Image)?;
         let (ours, theirs) = packet_pair().map_err(system("make the control socket"))?;
         let (method, threads_allowed) = (plan.method, plan.threads_allowed);
-        let variables = std::mem::take(&mut plan.variables);
+        let (variables, group) = (std::mem::take(&mut plan.variables), plan.group.clone());
         let hello = hello(plan).map_err(system("read /proc/self/exe"))?;
         let pid = match method {
             Method::Fork => {
@@ -137,8 +142,8 @@ impl Guardian {
         };
         drop(theirs);
         let pidfd = PidFd::open(pid).map_err(system("watch the guardian"))?;
-        let guardian =
-            Self { control: ours, pidfd, pid, outbox: VecDeque::new(), creator: std::process::id(), finished: false };
+        let (outbox, creator) = (VecDeque::new(), std::process::id());
+        let guardian = Self { control: ours, pidfd, pid, outbox, creator, finished: false, group };
         if method != Method::Fork {
             // When this fails, the drop of the guardian cleans up.
             guardian.greet(&hello)?;
@@ -199,6 +204,12 @@ impl Guardian {
     #[must_use]
     pub fn pidfd(&self) -> &PidFd {
         &self.pidfd
+    }
+
+    /// The control group that it and all its descendants are in.
+    #[must_use]
+    pub fn group(&self) -> Option<&Group> {
+        self.group.as_deref()
     }
 
     /// Asks for a worker with this link and this memory; [`Report::Started`] or [`Report::StartFailed`] is the answer.
@@ -264,6 +275,10 @@ impl Guardian {
             // `None`: the host reaps everything itself.
             let _ = reap(self.pid);
         }
+        // Whatever its sweep has missed, or what is left because it did not come to that.
+        if let Some(group) = &self.group {
+            group.kill();
+        }
     }
 }
 
@@ -284,7 +299,9 @@ impl AsFd for Guardian {
 }
 
 fn hello(plan: Plan) -> io::Result<Hello> {
+    let group = plan.group.map(|group| group.directory().to_string_lossy().into_owned());
     Ok(Hello {
+        group: group.unwrap_or_default(),
         method: plan.method,
         supervisor: std::process::id().cast_signed(),
         image: image::identity()?,
