@@ -9,6 +9,9 @@ use std::path::PathBuf;
 const WORKERS: [&str; 8] =
     ["--jobs", "--threads", "--processes", "--procs", "--parallel", "--cores", "--concurrency", "--max-workers"];
 
+/// The length of flags, dashes included, that are like some other by chance.
+const SHORT: usize = 6;
+
 /// Returns the name of this program, which may be a user's.
 pub(crate) fn program() -> String {
     let path = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
@@ -34,9 +37,12 @@ fn hint(error: &Error, is_task: impl Fn(&str) -> bool) -> Option<String> {
             let word = text(ContextKind::InvalidSubcommand)?;
             is_task(word).then(|| format!("`{program} map {word}` runs the task {word}"))
         }
-        // A slip in a flag's name has a hint already, and a good one.
-        ErrorKind::UnknownArgument if error.get(ContextKind::SuggestedArg).is_none() => {
+        ErrorKind::UnknownArgument => {
             let word = text(ContextKind::InvalidArg)?;
+            // A slip in a flag's name has a hint already, and a good one unless the name is short: --min is no slip for --pin.
+            if error.get(ContextKind::SuggestedArg).is_some() && word.len() > SHORT {
+                return None;
+            }
             Some(match word.strip_prefix("--") {
                 _ if WORKERS.contains(&word) => "--workers N, or -j N, says how many workers run".to_owned(),
                 Some(name) => format!("an argument of the task is fixed by --arg {name}=VALUE"),

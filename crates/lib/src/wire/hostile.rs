@@ -101,11 +101,11 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::super::attributes::{Attributes, Limit};
     use super::super::frame::Kind;
     use super::super::message::Call;
     use super::*;
-    use crate::Rlimit;
+    use crate::rlimit::Rlimit;
+    use crate::wire::attributes::{Attributes, Limit};
 
     /// What a decoder may allocate beyond some times what it was given: serde takes the word of a sequence's length for up
     /// to 1 MiB, once in each of the sequences that are within each other.
@@ -146,9 +146,9 @@ mod tests {
     }
 
     fn attributes() -> impl Strategy<Value = Attributes> {
-        let limit =
-            (any::<u64>(), any::<u64>()).prop_map(|(soft, hard)| Limit { resource: Rlimit::Nofile, soft, hard });
-        (vec(limit, 0..3), any::<Option<i32>>(), vec(any::<usize>(), 0..4))
+        let limit = (prop::sample::select(&Rlimit::ALL), any::<(u64, u64)>());
+        let limit = limit.prop_map(|(resource, (soft, hard))| Limit { resource, soft, hard });
+        (vec(limit, 0..3), any::<Option<i32>>(), vec(any::<usize>(), 0..3))
             .prop_map(|(rlimits, niceness, cpus)| Attributes { rlimits, niceness, cpus })
     }
 
