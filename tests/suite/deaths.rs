@@ -19,6 +19,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     worker_killed_while_it_writes_ten_megabytes,
     results_that_a_dead_worker_has_left_are_delivered,
     worker_that_closes_its_link_and_returns,
+    worker_that_closes_its_link_and_ends_later_has_its_exit_code,
     stopped_worker_does_not_hold_up_terminate,
     stopped_worker_does_not_hold_up_drop,
     daemons_of_tasks_end_with_the_pool,
@@ -230,6 +231,22 @@ fn worker_that_closes_its_link_and_returns(method: StartMethod) {
         ),
     }
     assert_eq!(pool.map(square, 0..100).unwrap().len(), 100);
+    finish(pool);
+}
+
+/// Between the two it is as busy as a process that waits for a processor in the midst of its end.
+fn worker_that_closes_its_link_and_ends_later_has_its_exit_code(method: StartMethod) {
+    fn close_link_and_exit(_: u32) {
+        links().into_iter().for_each(|link| nix::unistd::close(link).unwrap());
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < Duration::from_millis(150) {
+            std::hint::spin_loop();
+        }
+        ganger_os::child::leave(7);
+    }
+    let pool = pool(method, 2);
+    let error = within("noticing the end", SOON, || pool.apply(close_link_and_exit, (0,))).unwrap_err();
+    assert_eq!(error.kind(), TaskErrorKind::Exited(7), "{error}");
     finish(pool);
 }
 

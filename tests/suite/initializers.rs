@@ -66,7 +66,10 @@ fn initializer_that_hangs_is_given_up(method: StartMethod) {
         let error = within("giving up", SOON, || builder.build()).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::CannotStart | ErrorKind::Broken), "{error}");
         let text = error.to_string();
-        assert!(text.contains("was ready in time") || text.contains("was not ready within 300ms"), "{error}");
+        assert!(
+            text.contains("was ready in time") || text.contains("was not ready within 300ms (see start_timeout)"),
+            "{error}"
+        );
     }
 }
 

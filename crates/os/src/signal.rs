@@ -5,6 +5,9 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signa
 /// The signal that asks a process to end.
 pub const TERMINATE: i32 = libc::SIGTERM;
 
+/// The signal that ends it, whatever it does.
+pub const KILL: i32 = libc::SIGKILL;
+
 /// Has a stopped process go on.
 pub const CONTINUE: i32 = libc::SIGCONT;
 

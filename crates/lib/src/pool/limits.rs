@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ganger_os::process::Meter;
+
 use super::builder::{Builder, invalid};
 use super::terms::{Retry, Terms};
 use crate::Error;
@@ -73,6 +75,15 @@ impl Builder {
             && soft > hard
         {
             return Err(invalid(format!("memory_soft_limit is {soft}, above memory_limit, which is {hard}")));
+        }
+        if self.memory.any() {
+            let own = std::process::id().cast_signed();
+            let measured = Meter::open(own).and_then(|meter| meter.private());
+            measured.map_err(|error| {
+                invalid(format!(
+                    "limits of memory cannot be kept here: /proc/{own}/smaps_rollup cannot be read: {error}"
+                ))
+            })?;
         }
         Ok(())
     }

@@ -167,7 +167,7 @@ impl Core {
         let collecting = (self.state.collects() || !self.unflushed.is_empty()).then(|| now + COLLECTING);
         let lost = self.links.values().filter_map(|link| link.dead_since).min().map(|since| since + LOST);
         let alive = self.links.values().filter(|link| link.dead_since.is_none() && link.violation.is_none());
-        let doubted = alive.filter_map(Link::doubted_since).min().map(|since| since + DOUBTED);
+        let doubted = alive.filter_map(|link| link.next_doubt(now)).min();
         let silent = self.guardian.as_ref().and_then(|_| self.guardian_limit());
         let (examination, measurement) = (self.next_examination(), self.next_measurement());
         [deadline, collecting, lost, doubted, silent, examination, measurement].into_iter().flatten().min()
@@ -474,10 +474,6 @@ impl Core {
 
 /// How often results are collected that nobody announces.
 const COLLECTING: Duration = Duration::from_millis(1);
-
-/// A dying process closes its files a moment before it is dead, and may leave anything in its memory. One that lives on so
-/// long without its link, or with a claim word that is corrupt, is killed.
-pub(super) const DOUBTED: Duration = Duration::from_millis(100);
 
 /// A guardian that was asked for a worker and says nothing for so long is stopped or stuck: it is killed, as everything
 /// behind it would wait for ever. (Forking a process of 100 GiB takes about half of that.)

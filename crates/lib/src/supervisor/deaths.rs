@@ -10,7 +10,7 @@ use ganger_os::poll::Interest;
 use ganger_os::signal;
 use ganger_os::start::{Report, is_shortage};
 
-use super::core::{Core, DOUBTED, LOST};
+use super::core::{Core, LOST};
 use super::event::{Cause, Event, WorkerId};
 use super::haul::Haul;
 use super::link::Link;
@@ -37,19 +37,19 @@ pub(super) struct Obituary {
 impl Obituary {
     fn of(link: &Link) -> Self {
         let (kind, message) = match (&link.violation, link.exit) {
-            (Some(violation), _) => {
+            (Some(violation), _) if !link.forestalled() => {
                 (TaskErrorKind::ProtocolViolation, format!("lost its worker, which was killed: {violation}"))
             }
-            (None, Some((Exit::Code(code), _))) => {
+            (_, Some((Exit::Code(code), _))) => {
                 (TaskErrorKind::Exited(code), format!("ended its process with exit code {code}"))
             }
-            (None, Some((Exit::Signal(number), _))) => {
+            (_, Some((Exit::Signal(number), _))) => {
                 (TaskErrorKind::Killed(number), format!("was killed by {}", signal::name(number)))
             }
-            (None, None) if link.orphaned => {
+            (_, None) if link.orphaned => {
                 (TaskErrorKind::Lost, "was lost: the pool's guardian process died, and its worker with it".to_owned())
             }
-            (None, None) => (TaskErrorKind::Lost, "was lost: its process is gone, and nobody saw how".to_owned()),
+            (_, None) => (TaskErrorKind::Lost, "was lost: its process is gone, and nobody saw how".to_owned()),
         };
         let peak_memory = link.exit.map_or(0, |(_, usage)| usage.peak_memory);
         Self {
@@ -212,8 +212,9 @@ impl Core {
         if let Err(violation) = sound {
             tracing::error!(worker = id.slot, violation, "a worker broke the protocol");
             link.violation.get_or_insert(violation);
-        } else if link.dead_since.is_none() && link.doubted_since().is_some_and(|since| since.elapsed() >= DOUBTED) {
-            link.violation.get_or_insert(link.doubt().to_owned());
+        } else if link.dead_since.is_none() && link.violation.is_none() && link.lives_on() {
+            link.lived_on = true;
+            link.violation = Some(link.doubt().to_owned());
         }
         let to_kill = link.violation.is_some() && link.dead_since.is_none();
         // A fast one may say so before the guardian has said that it exists; what it fails at then would have no process.

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use ganger_os::child::{Exit, PidFd, Usage};
 use ganger_os::fd::Fd;
-use ganger_os::mutant::{Protection, without};
 use ganger_os::page::{Page, Results};
 use ganger_os::socket::{self, Received};
 
@@ -19,7 +18,7 @@ use super::health::Pulse;
 use super::memory::Memory;
 use super::output::{Both, Output};
 use crate::pool::job::Job;
-use crate::wire::claim::{self, Claim};
+use crate::wire::claim;
 use crate::wire::frame::{Header, Inbox, Kind, MOST_BYTES, ROOM};
 use crate::wire::message::untag;
 
@@ -45,7 +44,7 @@ impl Outgoing {
 pub(super) struct Link {
     pub(super) id: WorkerId,
     pub(super) socket: Fd,
-    results: Results,
+    pub(super) results: Results,
     inbox: Inbox,
     outbox: VecDeque<Outgoing>,
     /// How much of the outbox's first entry is sent.
@@ -72,19 +71,21 @@ pub(super) struct Link {
     /// Its guardian is dead: it dies as well, and nobody will report how.
     pub(super) orphaned: bool,
     /// When its end of the socket was closed.
-    ended_since: Option<Instant>,
+    pub(super) ended_since: Option<Instant>,
     /// When its claim word was first seen as nobody can have left it who follows the rules.
-    scribbled_since: Option<Instant>,
+    pub(super) scribbled_since: Option<Instant>,
+    /// It is to be killed for one of those two.
+    pub(super) lived_on: bool,
     /// It has said that it is ready.
     pub(super) ready: bool,
     /// How many bytes it held for itself then, if it was to say.
     pub(super) base: u64,
     /// The state machine knows that.
     pub(super) counted: bool,
-    epoch: u16,
+    pub(super) epoch: u16,
     /// The position of the next result, and the end of those that may come.
-    expected: u32,
-    limit: u32,
+    pub(super) expected: u32,
+    pub(super) limit: u32,
     defined: HashMap<JobId, Weak<Job>>,
     /// When it last began or ended a task, as far as can be seen from here.
     pub(super) moved: Instant,
@@ -118,6 +119,7 @@ impl Link {
             orphaned: false,
             ended_since: None,
             scribbled_since: None,
+            lived_on: false,
             ready: false,
             base: 0,
             counted: false,
@@ -299,32 +301,6 @@ impl Link {
         // for it. Of one that broke the protocol some results may be unreadable: those tasks have run, and are not run again.
         let believed = self.violation.is_some() && self.is_sound(claim);
         if believed { claim.next } else { claim.next.min(self.expected + 1) }
-    }
-
-    /// Whether the rules of the claim word lead to it.
-    fn is_sound(&self, claim: Claim) -> bool {
-        let positions = self.expected..=self.limit;
-        claim.epoch == self.epoch && claim.limit == self.limit && positions.contains(&claim.next)
-    }
-
-    /// Notes since when the word has been scribbled over: its worker claims nothing by it any more, and would drop all that
-    /// it is sent without a word.
-    fn check_word(&mut self) {
-        if self.is_sound(claim::read(self.results.page().claim())) || without(Protection::ClaimCheck) {
-            self.scribbled_since = None;
-        } else {
-            self.scribbled_since.get_or_insert_with(Instant::now);
-        }
-    }
-
-    /// Since when it has been behaving as only a dying process may.
-    pub(super) fn doubted_since(&self) -> Option<Instant> {
-        self.ended_since.into_iter().chain(self.scribbled_since).min()
-    }
-
-    /// What it is accused of when it lives on.
-    pub(super) fn doubt(&self) -> &'static str {
-        if self.ended_since.is_some() { "it closed its link" } else { "its claim word is corrupt" }
     }
 
     // Receiving.

@@ -17,6 +17,7 @@ mod complete;
 pub(crate) mod core;
 mod deaths;
 mod dispatch;
+mod doubt;
 pub(crate) mod driver;
 pub(crate) mod event;
 mod guardian;

@@ -77,7 +77,9 @@ impl fmt::Display for StartError {
             Self::System(what, error) => write!(f, "cannot {what}: {error}"),
             Self::Failed(text) => f.write_str(text),
             Self::Died => f.write_str("the guardian process died while it was starting"),
-            Self::Silent(limit) => write!(f, "the guardian process was not ready within {limit:?}"),
+            Self::Silent(limit) => {
+                write!(f, "the guardian process, preload included, was not ready within {limit:?} (see start_timeout)")
+            }
         }
     }
 }
