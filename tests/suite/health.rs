@@ -49,17 +49,21 @@ fn stopped_task_is_reported_and_goes_on(method: StartMethod) {
 
 /// What it is sent is taken back again and again, so that it never has a task for long.
 fn worker_stopped_at_rest_is_reported(method: StartMethod) {
+    [0, 1].into_iter().for_each(|place| one_stopped_at_rest(method, place));
+}
+
+fn one_stopped_at_rest(method: StartMethod, place: usize) {
     let pool = pool(method, 2);
     let pids = whole_gang(&pool, 2);
     assert_eq!(pool.map(square, 0..100).unwrap().len(), 100);
-    signal(pids[1], Signal::SIGSTOP);
+    signal(pids[place], Signal::SIGSTOP);
     let look = || {
         assert_eq!(pool.map(square, 0..10).unwrap().len(), 10, "the other worker serves");
         pool.troubles()
     };
     let troubles = wait_until("it is reported", SOON, look, |troubles| !troubles.is_empty());
-    assert_eq!((troubles[0].what(), troubles[0].pid()), (TroubleKind::Stopped, pids[1]));
-    signal(pids[1], Signal::SIGCONT);
+    assert_eq!((troubles[0].what(), troubles[0].pid()), (TroubleKind::Stopped, pids[place]));
+    signal(pids[place], Signal::SIGCONT);
     wait_until("it is over", SOON, look, Vec::is_empty);
     finish(pool);
 }

@@ -82,6 +82,14 @@ impl Running {
         self.err.text()
     }
 
+    /// Waits until it is no longer the program that prepares for it.
+    pub(crate) fn wait_for_exec(&self, before: &str) {
+        wait_until(Duration::from_secs(20), || {
+            let name = fs::read_to_string(format!("/proc/{}/comm", self.child.id())).expect("it is not waited for yet");
+            if name.trim() == before { Err(name) } else { Ok(()) }
+        });
+    }
+
     /// Returns the most memory it has had in use, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it is not waited for yet");

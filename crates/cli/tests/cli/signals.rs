@@ -329,7 +329,8 @@ fn an_interrupt_at_any_moment_leaves_nothing() {
         for millis in (0..40).step_by(4) {
             let place = Place::new("early-int");
             let running = Running::start(mapping(&place, &format!("--start-method {method}")));
-            // No synchronisation: the moment is what is varied.
+            // What comes first may be told to ignore the signal. Then no synchronisation: the moment is what is varied.
+            running.wait_for_exec("env");
             std::thread::sleep(Duration::from_millis(millis));
             running.signal(Signal::SIGINT);
             assert_eq!(running.finish(LIMIT).signal, Some(Signal::SIGINT), "after {millis} ms");

@@ -368,7 +368,7 @@ impl Core {
 
     pub(super) fn kill(&mut self, worker: WorkerId) {
         let Some(link) = self.link(worker) else { return };
-        if !link.ready && link.unready.is_none() {
+        if !link.ready && link.unready.is_none() && link.violation.is_none() {
             link.unready = Some(format!("worker {} was not ready in time (see start_timeout)", worker.slot));
         }
         match &link.pidfd {
@@ -401,8 +401,16 @@ impl Core {
                 // It was full, and the poller has not said otherwise.
                 continue;
             }
-            // An error means that the worker is dead or dying, which its pidfd reports.
-            let more = link.flush().unwrap_or(false);
+            let more = match link.flush() {
+                Ok(more) => more,
+                // The worker is dead or dying, which its pidfd reports.
+                Err(error) if is_gone(&error) => false,
+                Err(_) => {
+                    // The kernel is short of memory: it is tried again at the next look.
+                    again.push(worker);
+                    continue;
+                }
+            };
             if more != link.watched_for_room {
                 let interest = if more { Interest::ReadWrite } else { Interest::Read };
                 if self.poller.change(&link.socket, Token::Link(link.id).to_u64(), interest).is_ok() {
@@ -470,6 +478,12 @@ impl Core {
             _ => "was cancelled".to_owned(),
         }
     }
+}
+
+/// Whether an error of a link says that nobody is at its other end.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
 }
 
 /// How often results are collected that nobody announces.

@@ -118,8 +118,11 @@ impl Core {
                 Token::Output(id) => self.stir_output(id, 0),
                 Token::Errors(id) => self.stir_output(id, 1),
                 Token::Death(id) => {
-                    if let Some(link) = self.link(id) {
-                        link.dead_since.get_or_insert_with(Instant::now);
+                    let Some(link) = self.links.get_mut(&id) else { continue };
+                    link.dead_since.get_or_insert_with(Instant::now);
+                    // It is readable for ever: until the guardian has said how it ended, nobody need look again.
+                    if let Some(pidfd) = &link.pidfd {
+                        self.poller.remove(pidfd);
                     }
                 }
             }

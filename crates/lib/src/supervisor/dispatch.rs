@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use super::event::{Action, JobId, Time};
+use super::event::{Action, JobId, Time, WorkerId};
 use super::policy::Pace;
 use super::seat::{Stage, Worker};
 use super::state::State;
 use crate::wire::claim::POSITIONS;
 
-/// A worker that got nowhere for so long gives what it has not begun to idle ones.
-pub(super) const STALL: Duration = Duration::from_millis(2);
+/// A worker that got nowhere for so long gives what it has not begun to idle ones; for twice as long, each time that these
+/// have given back all that they were sent: when all are stopped, tasks do not go round and round.
+const STALL: Duration = Duration::from_millis(2);
+
+/// How often that is doubled at most.
+const MOST_DOUBLINGS: u32 = 9;
 
 impl State {
     /// Whether a worker could take more tasks than the queue has.
@@ -59,7 +63,7 @@ impl State {
                         None => pace.takes_more(worker.ahead()),
                     }
             };
-            let taker = self.seats.serving_mut().filter(takes).min_by_key(|worker| worker.ahead());
+            let taker = self.seats.serving_mut().filter(takes).min_by_key(|worker| (worker.ahead(), worker.shunned));
             let Some(worker) = taker else { return };
             let most = most.min(worker.allowance).min(POSITIONS / 4);
             let Some(span) = self.queue.pop(most) else { return };
@@ -69,24 +73,26 @@ impl State {
         }
     }
 
-    /// A worker whose waiting tasks an idle one could run: the one that got nowhere for longest.
-    pub(super) fn stalled(&self) -> Option<&Worker> {
-        let idle = self.queue.tasks() == 0 && self.seats.serving().any(|worker| worker.idle() && worker.accepts());
-        if !idle {
+    /// A worker whose waiting tasks an idle one could run, the one that got nowhere for longest, and when it has to give
+    /// them back.
+    pub(super) fn stalled(&self) -> Option<(WorkerId, Time)> {
+        if self.queue.tasks() > 0 {
             return None;
         }
+        let idle = self.seats.serving().filter(|worker| worker.idle() && worker.accepts());
+        let patience = STALL * (1 << idle.map(|worker| worker.shunned).min()?.min(MOST_DOUBLINGS));
         let behind = |worker: &&Worker| {
             // A single task has most likely begun, and whether it has need be asked only once.
             let waiting = worker.ahead() > 1 || (worker.ahead() == 1 && !worker.begun);
             worker.stage == Stage::Ready && !worker.draining && !worker.recalled && waiting
         };
-        self.seats.serving().filter(behind).min_by_key(|worker| worker.moved)
+        let slowest = self.seats.serving().filter(behind).min_by_key(|worker| worker.moved)?;
+        Some((slowest.id, slowest.moved + patience))
     }
 
     /// Has the stalled worker's tasks asked back, if it is time.
     pub(super) fn unstall(&mut self, now: Time, out: &mut Vec<Action>) {
-        if let Some(worker) = self.stalled().filter(|worker| worker.moved + STALL <= now) {
-            let id = worker.id;
+        if let Some((id, _)) = self.stalled().filter(|(_, until)| *until <= now) {
             out.push(Action::TakeBackGently(id));
             if let Some(worker) = self.worker(id) {
                 worker.recalled = true;

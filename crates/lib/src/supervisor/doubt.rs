@@ -52,7 +52,8 @@ impl Link {
     pub(super) fn lives_on(&self) -> bool {
         let doubted = self.doubted_since().map_or(Duration::ZERO, |since| since.elapsed());
         let moves = |pid| vitals(pid).is_none_or(|vitals| matches!(vitals.state, 'R' | 'D'));
-        doubted >= ASLEEP && (doubted >= AWAKE || !self.pid.is_some_and(moves))
+        // One that the guardian has not reported yet is bounded by how long that may take.
+        self.pid.is_some_and(|pid| doubted >= ASLEEP && (doubted >= AWAKE || !moves(pid)))
     }
 
     /// Whether it ended by itself: it was found to live on, and ended before it was killed for that.

@@ -22,19 +22,24 @@ pub(super) struct Post {
     plan: Option<Plan>,
     /// Since when a successor has been starting that has not said that it is ready.
     launched: Option<Instant>,
+    /// It was killed for its silence, and its death is awaited.
+    hurried: bool,
     /// What it gave as the reason why it cannot serve.
     pub(super) confession: Option<String>,
 }
 
 impl Post {
     pub(super) fn new(plan: Option<Plan>) -> Self {
-        Self { plan, launched: None, confession: None }
+        Self { plan, launched: None, hurried: false, confession: None }
     }
 }
 
 impl Core {
     /// By when the guardian must have said something.
     pub(super) fn guardian_limit(&self) -> Option<Instant> {
+        if self.post.hurried {
+            return None;
+        }
         match (self.post.launched, &self.post.plan) {
             // A limit beyond what the clock can say is none.
             (Some(launched), Some(plan)) => launched.checked_add(plan.limit),
@@ -53,6 +58,7 @@ impl Core {
                 self.post.confession = Some(StartError::Silent(plan.limit).to_string());
             }
             guardian.pidfd().kill();
+            self.post.hurried = true;
         }
     }
 
@@ -77,6 +83,7 @@ impl Core {
         self.poller.remove(guardian.pidfd());
         guardian.finish(Duration::ZERO);
         self.post.launched = None;
+        self.post.hurried = false;
         self.guardian_watched_for_room = false;
         for link in self.links.values_mut() {
             link.orphaned = true;

@@ -148,8 +148,8 @@ impl State {
     pub(super) fn dispatch_alone(&mut self, now: Time, out: &mut Vec<Action>) {
         let fresh = |worker: &&mut Worker| worker.accepts() && !worker.worked && worker.ahead() == 0;
         while !self.retries.alone.is_empty() {
-            let mut workers = self.seats.serving_mut();
-            let Some(worker) = workers.find(fresh) else { break };
+            let workers = self.seats.serving_mut().filter(fresh);
+            let Some(worker) = workers.min_by_key(|worker| worker.shunned) else { break };
             let Some(span) = self.retries.alone.pop_front() else { break };
             let position = worker.give(span, true, now);
             worker.alone = true;

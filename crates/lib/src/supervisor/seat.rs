@@ -40,6 +40,8 @@ pub(super) struct Worker {
     pub(super) recalled: bool,
     /// After a taking back nothing is sent until what is left has ended.
     pub(super) draining: bool,
+    /// How often all that it had was taken back since it last ended a task: it may be stopped.
+    pub(super) shunned: u32,
     /// It may have results that it did not announce. What it was told counts, not what is known of its tasks by now.
     pub(super) silent: bool,
     /// How many more tasks it may be given in its life.
@@ -90,6 +92,7 @@ impl Worker {
             worked: false,
             recalled: false,
             draining: false,
+            shunned: 0,
             silent: false,
             allowance,
             moved: now,
@@ -172,7 +175,10 @@ impl Worker {
     pub(super) fn finish(&mut self, count: u32) -> Vec<Span> {
         let mut left = count.min(self.ahead());
         self.done += left;
-        self.worked |= left > 0;
+        if left > 0 {
+            self.worked = true;
+            self.shunned = 0;
+        }
         self.begun = false;
         let mut ended = Vec::new();
         while left > 0

@@ -365,7 +365,23 @@ fn a_single_task_that_its_worker_does_not_begin_is_given_to_another() {
     let mut pool = Pool::ready(2, None);
     assert_eq!(pool.submit(1, None), ["send 0.1 0..1 at 0:0"]);
     assert_eq!(pool.wait(), ["take back gently 0.1"]);
-    assert_eq!(pool.tell(Event::TakenBack { worker: worker(0, 1), limit: 0 }), ["epoch 0.1 1", "send 0.1 0..1 at 1:0"]);
+    assert_eq!(pool.tell(Event::TakenBack { worker: worker(0, 1), limit: 0 }), ["epoch 0.1 1", "send 1.1 0..1 at 0:0"]);
+}
+
+#[test]
+fn a_task_goes_round_ever_more_slowly_when_all_are_stopped() {
+    let mut pool = Pool::ready(2, None);
+    assert_eq!(pool.submit(1, None), ["send 0.1 0..1 at 0:0"]);
+    let (mut holder, mut waits) = (0, Vec::new());
+    for _ in 0..24 {
+        waits.push(pool.patience().expect("the other one is idle").as_millis());
+        assert_eq!(pool.wait(), [format!("take back gently {holder}.1")]);
+        let taken = pool.tell(Event::TakenBack { worker: worker(holder, 1), limit: 0 });
+        holder = 1 - holder;
+        assert!(taken[1].starts_with(&format!("send {holder}.1 0..1")), "{taken:?}");
+    }
+    assert_eq!(waits[..6], [2, 4, 4, 8, 8, 16]);
+    assert_eq!(waits[20..], [1024; 4]);
 }
 
 #[test]

@@ -11,7 +11,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use super::dispatch::STALL;
 use super::event::{Action, Breakdown, Cause, ChunkId, Ending, Event, JobId, JobTerms, Span, Time, WorkerId};
 use super::policy::Pace;
 use super::queue::Queue;
@@ -78,6 +77,8 @@ pub(crate) struct State {
     pub(super) jobs: HashMap<JobId, Job>,
     /// When the tasks of a chunk will have waited for too long.
     pub(super) expiries: BTreeSet<(Time, ChunkId)>,
+    /// The same of those chunks, by their name, with how many of their tasks are not completed.
+    expiring: HashMap<ChunkId, (Time, u32)>,
     pub(super) paces: HashMap<u64, Pace>,
     /// Starts that failed since the last success.
     pub(super) failures: u32,
@@ -101,6 +102,7 @@ impl State {
             retries: Retries::default(),
             jobs: HashMap::new(),
             expiries: BTreeSet::new(),
+            expiring: HashMap::new(),
             paces: HashMap::new(),
             failures: 0,
             shortages: 0,
@@ -155,11 +157,7 @@ impl State {
         let limits = self.seats.serving().filter_map(|worker| self.next_limit(worker));
         let expiry = self.expiries.first().map(|(at, _)| *at);
         let waits = [self.retries.next(), expiry, self.next_guardian(), self.next_start()];
-        patience
-            .chain(self.stalled().map(|worker| worker.moved + STALL))
-            .chain(limits)
-            .chain(waits.into_iter().flatten())
-            .min()
+        patience.chain(self.stalled().map(|(_, until)| until)).chain(limits).chain(waits.into_iter().flatten()).min()
     }
 
     /// Whether a job is not over, or a worker not where it should be.
@@ -221,6 +219,7 @@ impl State {
         // A limit beyond what a clock can say is none.
         if let Some(until) = terms.queue_timeout.and_then(|limit| now.checked_add(limit)) {
             self.expiries.insert((until, span.chunk));
+            self.expiring.insert(span.chunk, (until, span.count));
         }
     }
 
@@ -322,6 +321,9 @@ impl State {
         let revoked = worker.revoke(limit);
         worker.begun = revoked.is_empty();
         worker.draining |= !revoked.is_empty();
+        if worker.ahead() == 0 && !revoked.is_empty() {
+            worker.shunned = worker.shunned.saturating_add(1);
+        }
         let alone = worker.alone && worker.ahead() == 0;
         worker.alone &= !alone;
         self.look_at_first(now, id, out);
@@ -413,11 +415,22 @@ impl State {
 
     pub(super) fn complete(&mut self, span: Span, worker: Option<WorkerId>, ending: Ending, out: &mut Vec<Action>) {
         self.retries.forget(span);
+        self.forget_expiry(span);
         if let Some(job) = self.jobs.get_mut(&span.job) {
             job.pending -= u64::from(span.count);
             self.forget_if_over(span.job);
         }
         out.push(Action::Complete { span, worker, ending });
+    }
+
+    /// A limit on the waiting of tasks that have all ended is none.
+    fn forget_expiry(&mut self, span: Span) {
+        let Some((until, left)) = self.expiring.get_mut(&span.chunk) else { return };
+        *left -= span.count;
+        if *left == 0 {
+            self.expiries.remove(&(*until, span.chunk));
+            self.expiring.remove(&span.chunk);
+        }
     }
 
     fn forget_if_over(&mut self, id: JobId) {

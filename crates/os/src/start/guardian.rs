@@ -117,7 +117,7 @@ impl Guardian {
             self.clear_deaths()?;
             self.bury()?;
         }
-        if control { self.obey_all() } else { Ok(Next::Continue) }
+        if control { self.obey_next() } else { Ok(Next::Continue) }
     }
 
     fn clear_deaths(&self) -> io::Result<()> {
@@ -130,17 +130,15 @@ impl Guardian {
         }
     }
 
-    fn obey_all(&mut self) -> io::Result<Next> {
-        while let Some(packet) = receive_packet(&self.control)? {
-            // Empty is the end of the stream: no copy of the supervisor's end is left anywhere.
-            if packet.bytes.is_empty() {
-                return Ok(Next::Leave);
-            }
-            if let Next::Leave = self.obey(packet)? {
-                return Ok(Next::Leave);
-            }
+    /// One request a turn: forking a process of many gigabytes takes seconds, and who waits for a report takes a guardian
+    /// that says nothing for stuck.
+    fn obey_next(&mut self) -> io::Result<Next> {
+        match receive_packet(&self.control)? {
+            None => Ok(Next::Continue),
+            // The end of the stream: no copy of the supervisor's end is left anywhere.
+            Some(packet) if packet.bytes.is_empty() => Ok(Next::Leave),
+            Some(packet) => self.obey(packet),
         }
-        Ok(Next::Continue)
     }
 
     /// Which of control, supervisor and deaths is ready. Without a deadline: an idle guardian has nothing to do, and

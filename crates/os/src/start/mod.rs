@@ -26,7 +26,10 @@ pub use supervisor::{Guardian, Plan, StartError};
 /// ```
 #[must_use]
 pub fn is_shortage(error: &std::io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::ENOMEM))
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::ENOMEM | libc::ENOBUFS | libc::ETOOMANYREFS)
+    )
 }
 
 /// How processes are started; names and meaning as in Python's `multiprocessing`.
