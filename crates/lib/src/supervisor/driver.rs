@@ -21,6 +21,7 @@ use super::token::Token;
 use crate::pool::feed::Feeds;
 use crate::pool::output::Outlet;
 use crate::pool::sink::wake_all;
+use crate::wire::descriptor::Parcel;
 
 /// How long the guardian gets to kill and bury everything when the gang is dismissed.
 const DISMISSAL: Duration = Duration::from_secs(1);
@@ -60,7 +61,7 @@ impl Supervisor {
         settings: Settings,
         memory_limits: MemoryLimits,
         outlet: Option<Outlet>,
-        setup: Vec<u8>,
+        setup: Parcel,
         guardian: (Guardian, Option<Plan>),
         name: &str,
     ) -> io::Result<Arc<Self>> {
