@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair};
+use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
 
 use crate::fd::Fd;
 use receive::receive;
@@ -128,22 +128,6 @@ pub enum Received {
     Nothing,
     /// The other end is closed and all was read.
     End,
-}
-
-/// Reads what is there without waiting.
-///
-/// # Errors
-/// When the socket is broken; a peer that reset the connection counts as the end.
-pub fn receive_now(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
-    loop {
-        match recv(fd.as_fd().as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
-            Ok(0) | Err(nix::Error::ECONNRESET) => return Ok(Received::End),
-            Ok(count) => return Ok(Received::Bytes(count)),
-            Err(nix::Error::EINTR) => {}
-            Err(nix::Error::EAGAIN) => return Ok(Received::Nothing),
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 /// Reads what is there without waiting, and the descriptors that travel with the bytes: those of one message at the most,
