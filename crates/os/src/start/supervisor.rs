@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::Method;
 use super::boot::Order;
@@ -143,7 +145,8 @@ impl Guardian {
             }
         };
         drop(theirs);
-        let pidfd = PidFd::open(pid).map_err(system("watch the guardian"))?;
+        let pidfd =
+            PidFd::open(pid).inspect_err(|_| discard(pid, group.as_deref())).map_err(system("watch the guardian"))?;
         let (outbox, creator) = (VecDeque::new(), std::process::id());
         let guardian = Self { control: ours, pidfd, pid, outbox, creator, finished: false, group };
         if method != Method::Fork {
@@ -311,6 +314,17 @@ fn hello(plan: Plan) -> io::Result<Hello> {
         preload: plan.preload,
         name: plan.name,
     })
+}
+
+/// Ends a guardian that cannot be watched. It is our child and not reaped, so the number is its own.
+fn discard(pid: i32, group: Option<&Group>) {
+    // ESRCH: the host reaps everything itself, and it is gone.
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    // A killed process is dead at once, and without its descriptor there is no other way to wait for that.
+    let _ = reap(pid);
+    if let Some(group) = group {
+        group.kill();
+    }
 }
 
 fn spawn_guardian(control: &Fd, variables: &[(String, String)]) -> io::Result<i32> {
