@@ -18,7 +18,7 @@ use ganger_os::socket::{send_with, stream_pair};
 use ganger_os::start::{Guardian, Plan, is_shortage};
 
 use super::event::{Action, Breakdown, ChunkId, Ending, Event, JobId, Span, WorkerId};
-use super::guardian::Post;
+use super::guardian::{Post, watch};
 use super::haul::Haul;
 use super::link::Link;
 use super::memory::MemoryLimits;
@@ -94,8 +94,7 @@ impl Core {
         (guardian, successor): (Guardian, Option<Plan>),
         poller: Arc<Poller>,
     ) -> io::Result<Self> {
-        poller.add(&guardian, Token::Guardian.to_u64(), Interest::Read)?;
-        poller.add(guardian.pidfd(), Token::GuardianDeath.to_u64(), Interest::Read)?;
+        watch(&poller, &guardian)?;
         Ok(Self {
             state: State::new(settings),
             started: Instant::now(),
@@ -278,14 +277,16 @@ impl Core {
         }
     }
 
+    /// Whoever hears of an error [drops the link](Self::drop_link), and so has nothing of it watched any more.
     fn try_start(&mut self, worker: WorkerId) -> io::Result<()> {
         let Some(guardian) = &mut self.guardian else { return Err(io::ErrorKind::NotConnected.into()) };
         let (ours, theirs) = stream_pair()?;
         let (page, memory) = Page::create()?;
         let output = self.outlet.as_ref().map(|outlet| Output::new(outlet.cap)).transpose()?;
-        self.poller.add(&ours, Token::Link(worker).to_u64(), Interest::Read)?;
-        let mut link = Link::new(worker, ours, page);
+        // Before anything is watched: what is not in a link is never taken out of the poller.
+        let link = self.links.entry(worker).or_insert(Link::new(worker, ours, page));
         link.pulse.asked(link.asked);
+        self.poller.add(&link.socket, Token::Link(worker).to_u64(), Interest::Read)?;
         let header = Header::plain(Kind::Setup, self.setup.len());
         match output {
             None => link.push(header, &self.setup),
@@ -293,15 +294,15 @@ impl Core {
                 // The pipes travel with the first bytes of a new socket, which has room for them.
                 send_with(&link.socket, &header.to_bytes(), &pipes)?;
                 link.push_body(&self.setup);
-                for (drain, token) in output.drains().zip([Token::Output(worker), Token::Errors(worker)]) {
+                for (drain, token) in
+                    link.set_output(output).drains().zip([Token::Output(worker), Token::Errors(worker)])
+                {
                     self.poller.add(drain, token.to_u64(), Interest::Read)?;
                 }
-                link.set_output(output);
             }
         }
         tracing::debug!(worker = worker.slot, generation = worker.generation, "starting a worker");
         let asked = guardian.start(worker.slot, worker.generation, theirs, memory);
-        self.links.insert(worker, link);
         self.unflushed.push(worker);
         self.watch_guardian();
         // A guardian that cannot be asked is dead, which its own descriptor reports.

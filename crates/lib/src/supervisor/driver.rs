@@ -14,6 +14,7 @@ use ganger_os::thread::{OwnThread, spawn_own};
 
 use super::core::Core;
 use super::event::Event;
+use super::guardian::unwatch;
 use super::guest::{Guest, GuestRoom, Watch};
 use super::memory::{MemoryLimits, Sample};
 use super::state::{Phase, Settings};
@@ -299,8 +300,7 @@ impl Supervisor {
     fn dismiss(&self) {
         let guardian = self.with_core(|core| core.guardian.take());
         if let Some(mut guardian) = guardian {
-            self.poller.remove(&guardian);
-            self.poller.remove(guardian.pidfd());
+            unwatch(&self.poller, &guardian);
             guardian.finish(DISMISSAL);
         }
         // Those whose guardian was gone may have lived on until now.

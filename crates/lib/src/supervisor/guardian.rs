@@ -4,10 +4,11 @@
 //! is started. Under `fork` it would be a copy of this process as it is now, with threads, and not of the one that the
 //! user had forked: the pool is broken.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ganger_os::poll::Interest;
+use ganger_os::poll::{Interest, Poller};
 use ganger_os::start::{Guardian, Plan, StartError};
 
 use super::core::{Core, SILENT};
@@ -79,8 +80,7 @@ impl Core {
             cause = self.cause,
             "the guardian is gone, and its workers with it: another is started; what their tasks left behind {left}"
         );
-        self.poller.remove(&guardian);
-        self.poller.remove(guardian.pidfd());
+        unwatch(&self.poller, &guardian);
         guardian.finish(Duration::ZERO);
         self.post.launched = None;
         self.post.hurried = false;
@@ -121,10 +121,8 @@ impl Core {
     }
 
     fn try_start_guardian(&mut self, plan: Plan) -> Result<(), StartError> {
-        let watch = |error| StartError::System("watch the guardian", error);
         let guardian = Guardian::begin(plan, &HOOKS)?;
-        self.poller.add(&guardian, Token::Guardian.to_u64(), Interest::Read).map_err(watch)?;
-        self.poller.add(guardian.pidfd(), Token::GuardianDeath.to_u64(), Interest::Read).map_err(watch)?;
+        watch(&self.poller, &guardian).map_err(|error| StartError::System("watch the guardian", error))?;
         tracing::debug!(pid = guardian.pid(), "starting a guardian");
         self.post.launched = Some(Instant::now());
         self.guardian_heard = Instant::now();
@@ -138,4 +136,17 @@ impl Core {
             self.handle(Event::GuardianReady);
         }
     }
+}
+
+/// Watches a guardian's socket and its life: both, or neither.
+pub(super) fn watch(poller: &Poller, guardian: &Guardian) -> io::Result<()> {
+    poller.add(guardian, Token::Guardian.to_u64(), Interest::Read)?;
+    let death = poller.add(guardian.pidfd(), Token::GuardianDeath.to_u64(), Interest::Read);
+    death.inspect_err(|_| poller.remove(guardian))
+}
+
+/// Stops watching a guardian, which must be done before it is dropped.
+pub(super) fn unwatch(poller: &Poller, guardian: &Guardian) {
+    poller.remove(guardian);
+    poller.remove(guardian.pidfd());
 }

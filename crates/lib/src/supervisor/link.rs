@@ -136,8 +136,8 @@ impl Link {
 
     // Output.
 
-    pub(super) fn set_output(&mut self, output: Output) {
-        self.output = Some(Box::new(output));
+    pub(super) fn set_output(&mut self, output: Output) -> &mut Output {
+        self.output.insert(Box::new(output))
     }
 
     pub(super) fn output(&mut self) -> Option<&mut Output> {
