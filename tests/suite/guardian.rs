@@ -9,7 +9,7 @@ use ganger::{Pool, StartMethod, TaskError, TaskErrorKind, partial};
 use ganger_tests::{Gate, Log, marked, own_mark, wait_until, within};
 use nix::sys::signal::Signal;
 
-use crate::kit::{SOON, finish, pass_gate, pool, signal, square, whole_gang};
+use crate::kit::{SOON, finish, pass_gate, pool, processor_time, signal, square, whole_gang};
 
 pub(crate) const CONTRACT: crate::Contract = table![
     killed_guardian_is_replaced_or_breaks_the_pool,
@@ -20,6 +20,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     guardian_killed_in_a_pool_that_closes,
     silent_guardian_is_killed,
     stopped_guardian_does_not_hold_up_drop,
+    worker_that_a_stopped_guardian_does_not_bury_keeps_nobody_awake,
 ];
 
 pub(crate) const ONCE: crate::Once = table![successor_whose_preload_fails_breaks_the_pool_with_that];
@@ -245,6 +246,24 @@ fn stopped_guardian_does_not_hold_up_drop(method: StartMethod) {
     within("drop", Duration::from_secs(5), || drop(pool));
     assert_eq!(handle.get_timeout(SOON).unwrap().unwrap_err().kind(), TaskErrorKind::Cancelled);
     nothing_is_left();
+}
+
+/// Its link is at its end for the second until nobody waits for the guardian's report any more.
+fn worker_that_a_stopped_guardian_does_not_bury_keeps_nobody_awake(method: StartMethod) {
+    let pool = pool(method, 1);
+    let handle = pool.apply_async(begin_and_pass, ("open".to_owned(),));
+    wait_until("the task has begun", SOON, || Log::new("begun").lines(), |lines| !lines.is_empty());
+    let guardian = pool.guardian_pid().unwrap();
+    signal(guardian, Signal::SIGSTOP);
+    let before = processor_time();
+    signal(pool.worker_pids()[0], Signal::SIGKILL);
+    let error = handle.get_timeout(SOON).unwrap().unwrap_err();
+    let used = processor_time() - before;
+    assert_eq!(error.kind(), TaskErrorKind::Lost, "{error}");
+    assert!(used < Duration::from_millis(300), "{used:?}");
+    signal(guardian, Signal::SIGCONT);
+    assert_eq!(pool.apply(square, (7,)), Ok(49));
+    finish(pool);
 }
 
 fn successor_whose_preload_fails_breaks_the_pool_with_that() {

@@ -397,7 +397,8 @@ impl Core {
         let mut workers = std::mem::take(&mut self.unflushed);
         let mut again = Vec::new();
         for worker in workers.drain(..) {
-            let Some(link) = self.links.get_mut(&worker) else { continue };
+            // One that is not read any more is dead or about to be killed, and nobody would say when it has room.
+            let Some(link) = self.links.get_mut(&worker).filter(|link| link.is_read()) else { continue };
             if link.watched_for_room && !std::mem::take(&mut link.stirred) {
                 // It was full, and the poller has not said otherwise.
                 continue;

@@ -211,6 +211,7 @@ impl Core {
     fn collect(&mut self, id: WorkerId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let mut haul = Haul::like(&self.haul);
+        let was_read = link.is_read();
         let sound = link.collect_with_output(&mut haul);
         if let Err(violation) = sound {
             tracing::error!(worker = id.slot, violation, "a worker broke the protocol");
@@ -219,6 +220,7 @@ impl Core {
             link.lived_on = true;
             link.violation = Some(link.doubt().to_owned());
         }
+        link.unwatch_ended(&self.poller, was_read);
         let to_kill = link.violation.is_some() && link.dead_since.is_none();
         // A fast one may say so before the guardian has said that it exists; what it fails at then would have no process.
         let ready = link.ready && link.pid.is_some() && !link.counted;
