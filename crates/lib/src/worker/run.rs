@@ -9,7 +9,6 @@ use ganger_os::child::{leave, own_peak_memory};
 use ganger_os::fd::Fd;
 use ganger_os::image::{EntryPoint, Shim};
 use ganger_os::page::Page;
-use ganger_os::process::own_private_memory;
 use ganger_os::socket::{self, Received};
 use ganger_os::thread::ForkCheck;
 
@@ -118,15 +117,14 @@ impl Worker {
     fn get_ready(&mut self, header: Header) -> Result<(), End> {
         let body = self.take(header.length as usize)?;
         let setup = decode::<Setup>(&body).map_err(|_| End::Unable)?;
-        match setup::get_ready(&setup, self.name.0) {
-            Ok(()) => {
+        match setup::get_ready(&setup, self.name.0).and_then(|()| setup::own_memory(&setup)) {
+            Ok(index) => {
                 // Before the initializer has run there is nobody who could listen, except under `fork`.
                 let (slot, generation) = self.name;
                 self.span = Some(tracing::info_span!("worker", slot, generation).entered());
                 tracing::debug!(pid = std::process::id(), "ready");
                 // What getting ready has printed is not the first task's.
                 flush();
-                let index = if setup.tell_memory { own_private_memory() } else { 0 };
                 self.send(Header { index, ..Header::plain(Kind::Ready, 0) }, &[])
             }
             Err(text) => {
