@@ -4,7 +4,7 @@
 //! task is on its way to a worker when `apply_async` returns. The driver thread does the same for everything that
 //! arrives. Nothing that happens under the lock waits.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::task::Waker;
@@ -41,8 +41,6 @@ pub(super) struct Stored {
     pub(super) offsets: Vec<u32>,
     /// Tasks that are not completed.
     pub(super) left: u32,
-    /// How many workers have died with one of its tasks first in line, and had not begun it.
-    pub(super) deaths: BTreeMap<u32, u32>,
 }
 
 /// Everything that the lock protects.
@@ -188,7 +186,7 @@ impl Core {
         self.next_chunk += 1;
         let Chunk { first, bytes, offsets } = chunk;
         let (job_of_it, bytes) = (job.clone(), Arc::new(bytes));
-        self.chunks.insert(id, Stored { job: job_of_it, first, bytes, offsets, left: count, deaths: BTreeMap::new() });
+        self.chunks.insert(id, Stored { job: job_of_it, first, bytes, offsets, left: count });
         let span = Span { chunk: id, job: job.id, first: 0, count };
         self.handle(Event::Submitted { span, terms: job.terms });
     }
