@@ -140,11 +140,15 @@ impl Core {
 
     /// The process ids of the workers that are alive, as far as is known.
     pub(crate) fn worker_pids(&self) -> Vec<u32> {
-        let alive = self.links.values().filter(|link| link.dead_since.is_none() && !self.state.is_beside(link.id));
-        let mut pids: Vec<(u32, u32)> =
-            alive.filter_map(|link| Some((link.id.slot, link.pid?.cast_unsigned()))).collect();
+        let mut pids: Vec<(u32, u32)> = self.living().map(|(link, pid)| (link.id.slot, pid)).collect();
         pids.sort_unstable();
         pids.into_iter().map(|(_, pid)| pid).collect()
+    }
+
+    /// The workers that are alive and have a place in the gang, with their process ids.
+    pub(super) fn living(&self) -> impl Iterator<Item = (&Link, u32)> {
+        let alive = self.links.values().filter(|link| link.dead_since.is_none() && !self.state.is_beside(link.id));
+        alive.filter_map(|link| Some((link, link.pid?.cast_unsigned())))
     }
 
     pub(crate) fn guardian_pid(&self) -> Option<u32> {
