@@ -171,7 +171,8 @@ impl Core {
         let doubted = alive.filter_map(|link| link.next_doubt(now)).min();
         let silent = self.guardian.as_ref().and_then(|_| self.guardian_limit());
         let (examination, measurement) = (self.next_examination(), self.next_measurement());
-        [deadline, collecting, lost, doubted, silent, examination, measurement].into_iter().flatten().min()
+        let refused = self.guardian.as_ref().filter(|guardian| guardian.has_refused()).map(|_| now);
+        [deadline, collecting, lost, doubted, silent, examination, measurement, refused].into_iter().flatten().min()
     }
 
     /// Since when the guardian owes an answer and has said nothing.

@@ -161,7 +161,7 @@ impl Core {
                 }
                 Some(Report::Started { slot, generation, pidfd: None, .. }) => {
                     // It leaves when its link is closed, which is what a failed start does.
-                    let why = format!("worker {slot} cannot be watched: too many open files");
+                    let why = format!("worker {slot} cannot be watched: too many descriptors are open, or under way");
                     self.start_prevented(WorkerId { slot, generation }, why, true);
                 }
                 Some(Report::StartFailed { slot, generation, errno }) => {
