@@ -6,6 +6,7 @@ use std::os::unix::process::parent_id;
 use std::time::Duration;
 
 use ganger::{Pool, StartMethod, TaskError, TaskErrorKind, partial};
+use ganger_os::scheduling;
 use ganger_tests::{Gate, Log, marked, own_mark, wait_until, within};
 use nix::sys::signal::Signal;
 
@@ -19,6 +20,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     guardian_is_deaf_to_polite_signals,
     guardian_killed_in_a_pool_that_closes,
     silent_guardian_is_killed,
+    successor_is_as_nice_as_the_thread_that_built_the_pool,
     stopped_guardian_does_not_hold_up_drop,
     worker_that_a_stopped_guardian_does_not_bury_keeps_nobody_awake,
 ];
@@ -236,6 +238,35 @@ fn silent_guardian_is_killed(method: StartMethod) {
     assert_eq!(last, if method == StartMethod::Fork { Err(TaskErrorKind::PoolBroken) } else { Ok(4) });
     within("the end", SOON, || finish(pool));
     nothing_is_left();
+}
+
+fn niceness_of(pid: u32) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // Field 19; behind the name, which may hold anything, comes field 3.
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse().unwrap()
+}
+
+/// A thread of another niceness waits for its results, and so does the driver's work, when the guardian dies.
+fn successor_is_as_nice_as_the_thread_that_built_the_pool(method: StartMethod) {
+    if method == StartMethod::Fork {
+        // There is no successor.
+        return;
+    }
+    let (pool, niceness) = (pool(method, 2), scheduling::niceness().unwrap());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            scheduling::set_niceness(niceness + 5).unwrap();
+            for _ in 0..5 {
+                let killed = pool.guardian_pid();
+                kill_guardian(&pool);
+                // What the workers have begun is lost with them.
+                let next = || pool.apply(square, (1,)).ok().and_then(|_| pool.guardian_pid());
+                let next = wait_until("there is another", SOON, next, |now| now.is_some() && *now != killed);
+                assert_eq!(niceness_of(next.unwrap()), niceness);
+            }
+        });
+    });
+    finish(pool);
 }
 
 fn stopped_guardian_does_not_hold_up_drop(method: StartMethod) {

@@ -214,7 +214,7 @@ impl Core {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::StartGuardian => self.start_guardian(),
+            Action::StartGuardian => self.want_guardian(),
             Action::Start(worker) => self.start(worker),
             Action::Send { worker, span, epoch, position, eager } => self.send(worker, span, epoch, position, eager),
             Action::TakeBack(worker) => self.take_back(worker),

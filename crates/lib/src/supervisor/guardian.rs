@@ -21,6 +21,8 @@ use crate::worker::HOOKS;
 pub(super) struct Post {
     /// How a successor is started; without it there is none.
     plan: Option<Plan>,
+    /// A successor is to be started.
+    wanted: bool,
     /// Since when a successor has been starting that has not said that it is ready.
     launched: Option<Instant>,
     /// It was killed for its silence, and its death is awaited.
@@ -31,7 +33,7 @@ pub(super) struct Post {
 
 impl Post {
     pub(super) fn new(plan: Option<Plan>) -> Self {
-        Self { plan, launched: None, hurried: false, confession: None }
+        Self { plan, wanted: false, launched: None, hurried: false, confession: None }
     }
 }
 
@@ -109,8 +111,20 @@ impl Core {
         self.post.plan.take()
     }
 
+    /// Has a guardian started, by the driver's own thread: processors and niceness are passed on by whoever starts it, and
+    /// that thread has those of the one that built the pool. Others that carry out actions may have any.
+    pub(super) fn want_guardian(&mut self) {
+        self.post.wanted = true;
+    }
+
+    /// Whether the driver is to start a guardian.
+    pub(crate) fn wants_guardian(&self) -> bool {
+        self.post.wanted && !self.finishing
+    }
+
     /// Starts a guardian; it says later whether it is ready.
-    pub(super) fn start_guardian(&mut self) {
+    pub(crate) fn start_guardian(&mut self) {
+        self.post.wanted = false;
         let Some(plan) = self.post.plan.clone() else { return };
         if let Err(error) = self.try_start_guardian(plan) {
             let why = error.to_string();
