@@ -1,4 +1,4 @@
-//! A program with a pool, whose system calls somebody makes fail once SIGUSR1 has come: `injected METHOD`.
+//! A program with a pool, whose system calls somebody makes fail once SIGUSR1 has come: `injected METHOD [capture]`.
 //!
 //! It ends with 0 when every task has ended as it does without a fault, with 3 when some have ended in an error instead,
 //! with 4 when there is no pool; and with 1 when a value is wrong, or a process is left of a pool that there is not.
@@ -54,7 +54,8 @@ fn main() -> ExitCode {
 }
 
 fn pool(method: StartMethod) -> Result<Pool, ganger::Error> {
-    Pool::builder().workers(2).start_method(method).build()
+    let builder = Pool::builder().workers(2).start_method(method);
+    if std::env::args().nth(2).is_some() { builder.capture_output(100).build() } else { builder.build() }
 }
 
 fn use_up(pool: Pool, report: &mut Report) -> ExitCode {
