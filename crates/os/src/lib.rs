@@ -11,6 +11,7 @@ pub mod catch;
 pub mod cgroup;
 pub mod child;
 pub mod fd;
+pub mod huge;
 pub mod image;
 pub mod measure;
 pub mod memory;
