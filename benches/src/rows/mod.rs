@@ -1,6 +1,7 @@
 //! The rows of the table, one promise each.
 
 mod apply;
+mod bytes;
 mod imap;
 mod map;
 mod shared;
@@ -25,6 +26,7 @@ pub(crate) enum Row {
     Map,
     Start,
     Stream,
+    Bytes,
     Shared,
 }
 
@@ -46,7 +48,8 @@ impl Report {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 6] = [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream, Self::Shared];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream, Self::Bytes, Self::Shared];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -55,6 +58,7 @@ impl Row {
             Self::Map => "map",
             Self::Start => "start",
             Self::Stream => "stream",
+            Self::Bytes => "bytes",
             Self::Shared => "shared",
         }
     }
@@ -67,6 +71,7 @@ impl Row {
             Self::Map => map::measure(quick),
             Self::Start => start::measure(quick),
             Self::Stream => stream::measure(quick),
+            Self::Bytes => bytes::measure(quick),
             Self::Shared => shared::measure(quick),
         }
     }

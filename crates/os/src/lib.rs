@@ -12,6 +12,7 @@ pub mod cgroup;
 pub mod child;
 pub mod fd;
 pub mod frozen;
+pub mod huge;
 pub mod image;
 pub mod lease;
 pub mod measure;
