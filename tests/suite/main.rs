@@ -31,6 +31,7 @@ mod methods;
 mod output;
 mod readme;
 mod retries;
+mod shared;
 mod supervisor;
 mod syscalls;
 mod terminate;
@@ -62,6 +63,7 @@ const CONTRACT: &[Contract] = &[
     limits::CONTRACT,
     memory::CONTRACT,
     retries::CONTRACT,
+    shared::CONTRACT,
     methods::CONTRACT,
     output::CONTRACT,
     supervisor::CONTRACT,
@@ -79,6 +81,7 @@ const ONCE: &[(&str, Once)] = &[
     ("guardian", guardian::ONCE),
     ("methods", methods::ONCE),
     ("readme", readme::ONCE),
+    ("shared", shared::ONCE),
     ("supervisor", supervisor::ONCE),
 ];
 

@@ -24,6 +24,7 @@ mod pool;
 pub mod registry;
 mod rlimit;
 mod rng;
+mod shared;
 mod supervisor;
 mod task;
 mod trouble;
@@ -43,6 +44,7 @@ pub use pool::{
 };
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
+pub use shared::{Array, Element, Integer, Number, Plain, Rows, RowsMut, SealedArray, SharedArray, Value};
 pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
 pub use wire::descriptor::Descriptor;
