@@ -12,6 +12,7 @@ pub mod cgroup;
 pub mod child;
 pub mod fd;
 pub mod image;
+pub mod lock;
 pub mod measure;
 pub mod memory;
 pub mod mutant;
