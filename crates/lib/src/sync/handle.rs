@@ -3,13 +3,13 @@
 use std::ffi::CStr;
 use std::fmt;
 use std::marker::PhantomData;
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ganger_os::lock::futex::end_of;
-use ganger_os::lock::ground::Ground;
+use ganger_os::lock::ground::{Ground, HEADER};
 use ganger_os::lock::identity;
 use ganger_os::memory::Memory;
 use serde::de::Error as _;
@@ -43,7 +43,7 @@ pub(super) const fn tag(letters: [u8; 4]) -> u64 {
 pub(super) struct Handle<K>(Arc<Shared>, PhantomData<fn() -> K>);
 
 struct Shared {
-    memory: Memory,
+    memory: Arc<Memory>,
     descriptor: Descriptor,
 }
 
@@ -64,19 +64,14 @@ impl<K: Kind> Handle<K> {
         for (number, value) in header {
             memory.word(number).store(value, Ordering::Release);
         }
-        Ok(Self(Arc::new(Shared { memory, descriptor: descriptor.into() }), PhantomData))
+        Ok(Self(Arc::new(Shared { memory: Arc::new(memory), descriptor: descriptor.into() }), PhantomData))
     }
 
     fn open(descriptor: Descriptor) -> Result<Self, String> {
         let name = K::NAME.to_string_lossy();
-        let memory = Memory::open(descriptor.as_fd(), K::LEAST * 8).map_err(|error| format!("{name}: {error}"))?;
-        let word = |number: usize| memory.word(number).load(Ordering::Acquire);
-        if word(KIND) != K::TAG {
+        let memory = descriptor.made(map).map_err(|error| format!("{name}: {error}"))?;
+        if memory.words() < K::LEAST || memory.word(KIND).load(Ordering::Acquire) != K::TAG {
             return Err(format!("{name}: the shared memory that came with the message holds something else"));
-        }
-        let (there, here) = (word(NAMESPACES), identity::namespaces());
-        if there != 0 && here != 0 && there != here {
-            return Err(format!("{name}: it was made in another pid or time namespace, where process ids mean others"));
         }
         Ok(Self(Arc::new(Shared { memory, descriptor }), PhantomData))
     }
@@ -96,6 +91,16 @@ impl<K: Kind> Handle<K> {
     pub(super) fn error(&self, kind: ErrorKind, text: impl fmt::Display) -> Error {
         Error::new(kind, format!("{}: {text}", K::NAME.to_string_lossy()))
     }
+}
+
+/// Maps what came from another process, once for all handles that came with the same descriptor.
+fn map(descriptor: BorrowedFd<'_>) -> Result<Memory, String> {
+    let memory = Memory::open(descriptor, HEADER * 8).map_err(|error| error.to_string())?;
+    let (there, here) = (memory.word(NAMESPACES).load(Ordering::Acquire), identity::namespaces());
+    if there != 0 && here != 0 && there != here {
+        return Err("it was made in another pid or time namespace, where process ids mean others".to_owned());
+    }
+    Ok(memory)
 }
 
 impl<K> Clone for Handle<K> {

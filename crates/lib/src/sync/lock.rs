@@ -248,7 +248,7 @@ impl Drop for LockGuard {
 mod tests {
     use super::*;
     use crate::wire::codec::{decode, encode};
-    use crate::wire::descriptor::{receiving, sending};
+    use crate::wire::descriptor::{Part, receiving, sending};
 
     #[test]
     fn misuse_is_an_error_and_changes_nothing() {
@@ -270,7 +270,7 @@ mod tests {
     fn what_has_travelled_is_the_same_lock() {
         let lock = Lock::new().expect("memory");
         let mut bytes = Vec::new();
-        let (encoded, descriptors) = sending(|| encode(&lock, &mut bytes));
+        let (encoded, descriptors) = sending(Part::Own, || encode(&lock, &mut bytes));
         encoded.expect("encodes");
         let other: Lock = receiving(descriptors.clone(), || decode(&bytes)).expect("decodes");
         assert!(lock.is_same(&other) && !lock.is_same(&Lock::new().expect("memory")));
