@@ -205,7 +205,11 @@ mod tests {
             for _ in 0..3 {
                 scope.spawn(|| {
                     for round in 1..=200 {
-                        barrier.wait_with(|| drop(done.fetch_add(1, Ordering::SeqCst))).expect("sound");
+                        barrier
+                            .wait_with(|| {
+                                let _before = done.fetch_add(1, Ordering::SeqCst);
+                            })
+                            .expect("sound");
                         let seen = done.load(Ordering::SeqCst);
                         assert!(seen == round || seen == round + 1, "{seen} in round {round}");
                     }
