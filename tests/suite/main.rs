@@ -33,6 +33,7 @@ mod readme;
 mod retries;
 mod shared;
 mod supervisor;
+mod sync;
 mod syscalls;
 mod terminate;
 mod wait;
@@ -67,6 +68,7 @@ const CONTRACT: &[Contract] = &[
     methods::CONTRACT,
     output::CONTRACT,
     supervisor::CONTRACT,
+    sync::CONTRACT,
     terminate::CONTRACT,
     wait::CONTRACT,
     attributes::CONTRACT,
@@ -83,6 +85,7 @@ const ONCE: &[(&str, Once)] = &[
     ("readme", readme::ONCE),
     ("shared", shared::ONCE),
     ("supervisor", supervisor::ONCE),
+    ("sync", sync::ONCE),
 ];
 
 fn main() -> std::process::ExitCode {
@@ -97,7 +100,7 @@ fn main() -> std::process::ExitCode {
             ..Case::new(format!("cgroup::{name}::{method}"), Box::new(move || run(method)))
         })
     });
-    let traced = syscalls::cells().chain(host::cases());
+    let traced = syscalls::cells().chain(host::cases()).chain(sync::cases());
     let cases: Vec<Case> = contract.chain(in_groups).chain(once).chain(faults::matrix()).chain(traced).collect();
     ganger_tests::run(&cases, &on_demand)
 }

@@ -26,6 +26,7 @@ mod rlimit;
 mod rng;
 mod shared;
 mod supervisor;
+mod sync;
 mod task;
 mod trouble;
 mod wire;
@@ -45,6 +46,10 @@ pub use pool::{
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
 pub use shared::{Array, Element, Integer, Number, Plain, Rows, RowsMut, SealedArray, SharedArray, Value};
+pub use sync::{
+    Abandoned, Barrier, BoundedSemaphore, Condition, Event, Lock, LockGuard, Permit, RLock, RLockGuard, ReadGuard,
+    RwLock, Semaphore, WriteGuard,
+};
 pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
 pub use wire::descriptor::Descriptor;

@@ -15,6 +15,7 @@ pub mod frozen;
 pub mod huge;
 pub mod image;
 pub mod lease;
+pub mod lock;
 pub mod measure;
 pub mod memory;
 pub mod mutant;
