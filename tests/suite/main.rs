@@ -9,6 +9,7 @@ macro_rules! table {
 mod attributes;
 mod cgroup;
 mod deaths;
+mod exits;
 mod failures;
 mod faults;
 mod guardian;
@@ -54,6 +55,7 @@ const CONTRACT: &[Contract] = &[
     hostile::CONTRACT,
     imap::CONTRACT,
     initializers::CONTRACT,
+    exits::CONTRACT,
     guests::CONTRACT,
     handles::CONTRACT,
     lifecycle::CONTRACT,

@@ -38,14 +38,14 @@ pub use ganger_macros::task;
 pub use outcome::{TaskError, TaskErrorKind};
 pub use output::{TaskOutput, Written};
 pub use pool::{
-    AsyncResult, Builder, Callbacks, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, ReturnWhen, RunningTask,
-    StartMethod, Stdout, Waited, WorkerStatus, wait,
+    AsyncResult, Builder, Callbacks, ExitResult, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, ReturnWhen,
+    RunningTask, StartMethod, Stdout, Waited, WorkerStatus, wait,
 };
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
 pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
-pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state};
+pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state, worker_id};
 
 /// Names that the expansion of [`task`] and the command line need; no part of the public interface.
 #[doc(hidden)]

@@ -38,6 +38,8 @@ struct Details {
     backtrace: Option<String>,
     /// What it has written, if that was captured and anything.
     output: Option<Box<[Written; 2]>>,
+    /// It is no task but the exit hook of a worker.
+    exit_hook: bool,
     /// The attempts before this one.
     before: Vec<TaskError>,
 }
@@ -120,6 +122,7 @@ impl TaskError {
             location: None,
             backtrace: None,
             output: None,
+            exit_hook: false,
             before: Vec::new(),
         }))
     }
@@ -136,6 +139,16 @@ impl TaskError {
         self.0.pid = pid.map(i32::cast_unsigned);
         self.0.duration = duration;
         self
+    }
+
+    /// Says that it was the exit hook of a worker.
+    pub(crate) fn of_exit_hook(mut self) -> Self {
+        self.0.exit_hook = true;
+        self
+    }
+
+    pub(crate) fn name(&self) -> Arc<str> {
+        self.0.task.clone()
     }
 
     pub(crate) fn with_peak_memory(mut self, bytes: u64) -> Self {
@@ -266,7 +279,11 @@ impl TaskError {
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {} ({}) ", self.index(), self.task())?;
+        if self.0.exit_hook {
+            write!(f, "exit hook {} ", self.task())?;
+        } else {
+            write!(f, "task {} ({}) ", self.index(), self.task())?;
+        }
         self.cause(f)?;
         if self.attempt() > 1 {
             write!(f, ", in attempt {}", self.attempt())?;

@@ -261,7 +261,7 @@ pub const fn partial<F, Bound>(function: F, bound: Bound) -> Partial<F, Bound> {
     Partial { function, bound }
 }
 
-/// What can prepare a process before it runs tasks: a function, or a closure that captures nothing, of 0 to 4 arguments,
+/// What a worker can run before its first task or after its last: a function, or a closure that captures nothing, of 0 to 4 arguments,
 /// which returns an `O`.
 pub trait Setup<Args, O> {
     #[doc(hidden)]
@@ -276,7 +276,7 @@ pub struct SetupCall(pub(crate) EntryPoint, pub(crate) Vec<u8>);
 /// What becomes of what a [`Setup`] returned.
 #[doc(hidden)]
 pub trait Keep<O>: 'static {
-    fn keep(output: O) -> Result<(), String>;
+    fn keep(output: O, out: &mut Vec<u8>) -> u8;
 }
 
 /// It is the worker's state.
@@ -285,9 +285,9 @@ pub trait Keep<O>: 'static {
 pub(crate) struct AsState;
 
 impl<S: 'static> Keep<S> for AsState {
-    fn keep(state: S) -> Result<(), String> {
+    fn keep(state: S, _out: &mut Vec<u8>) -> u8 {
         context::set_state(state);
-        Ok(())
+        Status::Value as u8
     }
 }
 
@@ -297,12 +297,37 @@ impl<S: 'static> Keep<S> for AsState {
 pub(crate) struct AsResult;
 
 impl<S: 'static, E: Display> Keep<Result<S, E>> for AsResult {
-    fn keep(state: Result<S, E>) -> Result<(), String> {
-        state.map(context::set_state).map_err(|error| error.to_string())
+    fn keep(state: Result<S, E>, out: &mut Vec<u8>) -> u8 {
+        match state {
+            Ok(state) => AsState::keep(state, out),
+            Err(error) => run_fail(out, Status::Failed, &error.to_string()),
+        }
     }
 }
 
-/// Marks the handler of an initializer.
+/// It is the last result of the worker.
+#[doc(hidden)]
+#[derive(Debug)]
+pub(crate) struct AsValue;
+
+impl<R: Serialize> Keep<R> for AsValue {
+    fn keep(value: R, out: &mut Vec<u8>) -> u8 {
+        finish(Ok(value), out)
+    }
+}
+
+/// It is the last result of the worker, or the reason why there is none.
+#[doc(hidden)]
+#[derive(Debug)]
+pub(crate) struct AsOutcome;
+
+impl<R: Serialize, E: Display> Keep<Result<R, E>> for AsOutcome {
+    fn keep(outcome: Result<R, E>, out: &mut Vec<u8>) -> u8 {
+        finish(outcome.map_err(|error| error.to_string()), out)
+    }
+}
+
+/// Marks the handler of an initializer or an exit hook.
 struct Readies<Args, O, K>(PhantomData<(Args, O, K)>);
 
 macro_rules! setup {
@@ -331,10 +356,7 @@ macro_rules! setup {
                     Ok(bound) => bound,
                     Err(error) => return unreadable::<($($arg,)*)>("arguments", &error, out),
                 };
-                match K::keep(function($($value),*)) {
-                    Ok(()) => Status::Value as u8,
-                    Err(text) => run_fail(out, Status::Failed, &text),
-                }
+                K::keep(function($($value),*), out)
             }
         }
     };

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::callbacks::{CallbackThread, Callbacks, PanicNote};
+use super::exit::Returned;
 use super::feed::{Encode, LookAhead, OpenFeed};
 use super::handle::Read;
 use super::job::{Chunk, Job};
@@ -28,6 +29,8 @@ pub(crate) struct Gang {
     pub(crate) supervisor: Arc<Supervisor>,
     pub(crate) callbacks: Arc<CallbackThread>,
     pub(crate) look_ahead: LookAhead,
+    /// What its exit hook returns, if it has one.
+    pub(crate) exit_returns: Option<Returned>,
     /// The process that built it. A forked child of that has a copy which must stay still.
     creator: u32,
     next_job: AtomicU32,
@@ -44,6 +47,7 @@ impl Gang {
         supervisor: Arc<Supervisor>,
         callbacks: Arc<CallbackThread>,
         look_ahead: LookAhead,
+        exit_returns: Option<Returned>,
     ) -> Self {
         Self {
             id,
@@ -51,6 +55,7 @@ impl Gang {
             supervisor,
             callbacks,
             look_ahead,
+            exit_returns,
             creator: std::process::id(),
             next_job: AtomicU32::new(0),
             next_call: AtomicU64::new(0),

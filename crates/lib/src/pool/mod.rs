@@ -1,7 +1,7 @@
 //! The pool: Python's `multiprocessing.Pool`, without its traps.
 //!
 //! * [`builder`], [`limits`], [`attributes`], [`start`]: how a pool is made. [`gang`]: what its handles share. [`methods`]: its calls;
-//!   [`life`]: its end. [`output`]: what tasks print.
+//!   [`life`]: its end. [`exit`]: what workers do before they leave. [`output`]: what tasks print.
 //! * [`terms`]: what calls ask for. [`job`]: one call of a method. [`sink`]: where its outcomes arrive. [`feed`]: where lazy input comes from.
 //! * [`handle`], [`wait`](self::wait()), [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`output`]: where
 //!   captured output goes. [`health`]: which workers get nowhere.
@@ -10,6 +10,7 @@
 mod attributes;
 mod builder;
 mod callbacks;
+mod exit;
 pub(crate) mod feed;
 mod gang;
 mod handle;
@@ -29,6 +30,7 @@ mod wait;
 
 pub use builder::Builder;
 pub use callbacks::Callbacks;
+pub use exit::ExitResult;
 pub use handle::AsyncResult;
 pub use imap::{IMap, IMapUnordered, Indexed};
 pub use methods::Pool;

@@ -164,11 +164,17 @@ impl Core {
 
 /// The error that a result which is no value stands for.
 fn failure(job: &Job, index: u64, failed: Failed, bytes: &[u8], worker: WorkerId, pid: Option<i32>) -> TaskError {
+    let duration = std::time::Duration::from_nanos(failed.nanos);
+    error_of(job.name.clone(), index, failed.status, bytes).by_worker(worker.slot, pid, Some(duration))
+}
+
+/// The same, without the worker.
+pub(super) fn error_of(name: Arc<str>, index: u64, status: u8, bytes: &[u8]) -> TaskError {
     let failure: Failure = decode(bytes).unwrap_or_else(|error| Failure {
         message: format!("left a failure that cannot be read: {error}"),
         ..Failure::default()
     });
-    let kind = match Status::from_byte(failed.status) {
+    let kind = match Status::from_byte(status) {
         Some(Status::Value | Status::Failed) => TaskErrorKind::Failed,
         Some(Status::Panicked) => TaskErrorKind::Panicked,
         Some(Status::NotDeserializable) => TaskErrorKind::NotDeserializable,
@@ -176,9 +182,7 @@ fn failure(job: &Job, index: u64, failed: Failed, bytes: &[u8], worker: WorkerId
         Some(Status::TooLarge) => TaskErrorKind::TooLarge,
         None => TaskErrorKind::ProtocolViolation,
     };
-    let duration = std::time::Duration::from_nanos(failed.nanos);
-    TaskError::new(kind, failure.message, job.name.clone(), index)
-        .by_worker(worker.slot, pid, Some(duration))
+    TaskError::new(kind, failure.message, name, index)
         .with_peak_memory(failure.peak_memory)
         .with_trace(failure.location, failure.backtrace)
 }

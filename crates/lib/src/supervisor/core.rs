@@ -18,10 +18,12 @@ use ganger_os::socket::{send_with, stream_pair};
 use ganger_os::start::{Guardian, Plan, is_shortage};
 
 use super::event::{Action, Breakdown, ChunkId, Ending, Event, JobId, Span, WorkerId};
+use super::farewells::Departure;
 use super::guardian::Post;
 use super::haul::Haul;
 use super::link::Link;
 use super::memory::MemoryLimits;
+use super::outfit::{ExitTerms, Outfit};
 use super::output::Output;
 use super::staffing::Intensity;
 use super::state::{Phase, Settings, State};
@@ -73,6 +75,10 @@ pub(crate) struct Core {
     /// Where captured output goes.
     pub(super) outlet: Option<Outlet>,
     pub(super) obituary: Option<super::deaths::Obituary>,
+    /// What workers do before they leave, if anything.
+    pub(super) exit: Option<ExitTerms>,
+    /// Those that have left, until somebody asks.
+    pub(crate) departures: Vec<Departure>,
     /// Why workers could not be started, or why the pool broke.
     pub(crate) cause: Option<String>,
     /// It was said that there are fewer workers than there should be.
@@ -90,14 +96,19 @@ impl Core {
         settings: Settings,
         memory_limits: MemoryLimits,
         outlet: Option<Outlet>,
-        setup: Vec<u8>,
+        outfit: Outfit,
         (guardian, successor): (Guardian, Option<Plan>),
         poller: Arc<Poller>,
     ) -> io::Result<Self> {
         poller.add(&guardian, Token::Guardian.to_u64(), Interest::Read)?;
         poller.add(guardian.pidfd(), Token::GuardianDeath.to_u64(), Interest::Read)?;
+        let Outfit { setup, exit } = outfit;
+        let state = match &exit {
+            Some(terms) => State::new(settings).with_retirement(terms.limit),
+            None => State::new(settings),
+        };
         Ok(Self {
-            state: State::new(settings),
+            state,
             started: Instant::now(),
             poller,
             guardian: Some(guardian),
@@ -116,6 +127,8 @@ impl Core {
             memory_limits,
             outlet,
             obituary: None,
+            exit,
+            departures: Vec::new(),
             cause: None,
             short: false,
             finishing: false,
@@ -362,6 +375,7 @@ impl Core {
     fn retire(&mut self, worker: WorkerId) {
         if let Some(link) = self.link(worker) {
             link.push(Header::plain(Kind::Goodbye, 0), &[]);
+            link.told = Some(Instant::now());
             self.unflushed.push(worker);
         }
     }
@@ -371,6 +385,7 @@ impl Core {
         if !link.ready && link.unready.is_none() && link.violation.is_none() {
             link.unready = Some(format!("worker {} was not ready in time (see start_timeout)", worker.slot));
         }
+        link.overstayed |= link.told.is_some();
         match &link.pidfd {
             Some(pidfd) => pidfd.kill(),
             // It will be killed when its start is reported.
@@ -451,6 +466,7 @@ impl Core {
         let workers: Vec<WorkerId> = self.links.keys().copied().collect();
         let mut links: Vec<Link> = workers.into_iter().filter_map(|worker| self.drop_link(worker)).collect();
         for link in &mut links {
+            self.note_interrupted(link);
             if let Some(output) = link.last_output() {
                 self.put_strays_of(link);
                 self.put_output(None, (link.id.slot, link.pid), output);

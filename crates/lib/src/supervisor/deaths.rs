@@ -64,6 +64,11 @@ impl Obituary {
         }
     }
 
+    /// How it ended.
+    pub(super) fn end(&self) -> (TaskErrorKind, String) {
+        (self.kind, self.message.clone())
+    }
+
     pub(super) fn to_error(&self, job: &Job, index: u64) -> TaskError {
         job.error(self.kind, self.message.as_str(), index)
             .by_worker(self.worker, self.pid, Some(self.duration))
@@ -292,6 +297,7 @@ impl Core {
         let mut obituary = Obituary::of(&link);
         obituary.output = link.last_output();
         self.put_strays_of(&mut link);
+        self.note_departure(&mut link, &obituary);
         tracing::debug!(worker = id.slot, pid = link.pid, end = obituary.message, "a worker is dead");
         if let Some(unready) = &link.unready {
             self.cause = Some(unready.clone());

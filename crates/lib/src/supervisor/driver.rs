@@ -16,6 +16,7 @@ use super::core::Core;
 use super::event::Event;
 use super::guest::{Guest, GuestRoom, Watch};
 use super::memory::{MemoryLimits, Sample};
+use super::outfit::Outfit;
 use super::state::{Phase, Settings};
 use super::token::Token;
 use crate::pool::feed::Feeds;
@@ -60,7 +61,7 @@ impl Supervisor {
         settings: Settings,
         memory_limits: MemoryLimits,
         outlet: Option<Outlet>,
-        setup: Vec<u8>,
+        outfit: Outfit,
         guardian: (Guardian, Option<Plan>),
         name: &str,
     ) -> io::Result<Arc<Self>> {
@@ -68,7 +69,7 @@ impl Supervisor {
         let waker = Waker::new()?;
         poller.add(&waker, Token::Wake.to_u64(), Interest::Read)?;
         let this = Arc::new(Self {
-            core: Mutex::new(Core::new(settings, memory_limits, outlet, setup, guardian, poller.clone())?),
+            core: Mutex::new(Core::new(settings, memory_limits, outlet, outfit, guardian, poller.clone())?),
             poller,
             waker,
             hungry: AtomicBool::new(true),

@@ -13,6 +13,7 @@ use ganger_os::page::{Page, Results};
 use ganger_os::socket::{self, Received};
 
 use super::event::{JobId, WorkerId};
+use super::farewells::Farewell;
 use super::haul::Haul;
 use super::health::Pulse;
 use super::memory::Memory;
@@ -76,6 +77,12 @@ pub(super) struct Link {
     pub(super) scribbled_since: Option<Instant>,
     /// It is to be killed for one of those two.
     pub(super) lived_on: bool,
+    /// When it was told to leave.
+    pub(super) told: Option<Instant>,
+    /// It took too long for that, and was killed.
+    pub(super) overstayed: bool,
+    /// What its exit hook has made.
+    pub(super) farewell: Option<Farewell>,
     /// It has said that it is ready.
     pub(super) ready: bool,
     /// How many bytes it held for itself then, if it was to say.
@@ -120,6 +127,9 @@ impl Link {
             ended_since: None,
             scribbled_since: None,
             lived_on: false,
+            told: None,
+            overstayed: false,
+            farewell: None,
             ready: false,
             base: 0,
             counted: false,
@@ -374,6 +384,11 @@ impl Link {
                 expect(&mut self.expected, self.limit, header.position)?;
                 haul.push(header.job as u8, header.index, |bytes| bytes.extend_from_slice(body));
             }
+            Kind::Farewell if self.told.is_some() && self.farewell.is_none() => {
+                let (status, nanos, bytes) = (header.job as u8, header.index, body.to_vec());
+                self.farewell = Some(Farewell { status, nanos, bytes });
+            }
+            Kind::Farewell => return Err("it said farewell, and was not told to leave".to_owned()),
             Kind::Setup | Kind::Define | Kind::Forget | Kind::Tasks | Kind::Goodbye => {
                 unreachable!("check_header refuses them")
             }
@@ -429,7 +444,7 @@ fn expect(expected: &mut u32, limit: u32, position: u32) -> Result<(), String> {
 /// its task would seem to run for ever.
 fn check_header(header: &Header) -> Result<(), String> {
     match header.kind {
-        Kind::Unready | Kind::Result => Ok(()),
+        Kind::Unready | Kind::Result | Kind::Farewell => Ok(()),
         Kind::Bell | Kind::Ready if header.length == 0 => Ok(()),
         kind => Err(format!("a worker must not send {kind:?} with {} byte(s)", header.length)),
     }

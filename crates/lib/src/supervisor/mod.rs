@@ -8,7 +8,7 @@
 //! * [`core`]: the state, and what the actions act upon; one lock around it.
 //! * [`link`]: the supervisor's end of one worker; [`deaths`]: reading and judging; [`complete`]: outcomes;
 //!   [`health`]: workers that get nowhere; [`guardian`]: its death and its successor.
-//! * [`output`]: whose output it is, when that is captured.
+//! * [`output`]: whose output it is, when that is captured. [`farewells`]: what exit hooks have made. [`outfit`]: what all workers are given.
 //! * [`inspect`]: what the workers are doing, for people.
 //! * [`driver`]: the thread that waits for descriptors and deadlines and turns them into events; [`guest`]: a caller of
 //!   `apply` that does so for as long as it waits anyway.
@@ -20,6 +20,7 @@ mod dispatch;
 mod doubt;
 pub(crate) mod driver;
 pub(crate) mod event;
+pub(crate) mod farewells;
 mod guardian;
 mod guest;
 pub(crate) mod haul;
@@ -27,6 +28,7 @@ mod health;
 mod inspect;
 mod link;
 pub(crate) mod memory;
+pub(crate) mod outfit;
 pub(crate) mod output;
 mod policy;
 mod queue;

@@ -18,8 +18,8 @@ const MOST_FAILURES: u32 = 3;
 /// The first wait after a failed start; it doubles with each further one, up to the second value.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)];
 
-/// How long a worker that was told to leave may take.
-const RETIREMENT: Duration = Duration::from_secs(1);
+/// How long a worker that was told to leave may take, if it has no exit hook.
+pub(super) const RETIREMENT: Duration = Duration::from_secs(1);
 
 /// How often workers may end for nothing before that breaks the pool: OTP's intensity and period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,13 +110,14 @@ impl State {
     /// Begins epochs and ends lives, where a worker has come to rest.
     pub(super) fn renew(&mut self, now: Time, out: &mut Vec<Action>) {
         let over = self.phase == Phase::Closed && self.jobs.is_empty();
+        let until = now.saturating_add(self.retirement);
         for worker in self.seats.all_mut() {
             if over && matches!(worker.stage, Stage::Starting { .. }) {
                 worker.stage = Stage::Doomed;
                 out.push(Action::Kill(worker.id));
             }
             if over && worker.idle() {
-                retire(worker, now, out);
+                retire(worker, until, out);
             }
         }
         for seat in self.seats.iter_mut() {
@@ -125,7 +126,7 @@ impl State {
             }
             let Some(worker) = seat.worker.as_mut().filter(|worker| worker.idle()) else { continue };
             if worker.is_leaving() {
-                retire(worker, now, out);
+                retire(worker, until, out);
                 seat.succeed();
             } else if worker.draining || worker.sent > POSITIONS / 2 {
                 worker.epoch = worker.epoch.wrapping_add(1);
@@ -165,8 +166,8 @@ impl State {
     }
 }
 
-fn retire(worker: &mut Worker, now: Time, out: &mut Vec<Action>) {
-    worker.stage = Stage::Retiring { until: Some(now + RETIREMENT) };
+fn retire(worker: &mut Worker, until: Time, out: &mut Vec<Action>) {
+    worker.stage = Stage::Retiring { until: Some(until) };
     out.push(Action::Retire(worker.id));
 }
 

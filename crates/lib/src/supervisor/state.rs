@@ -17,7 +17,7 @@ use super::queue::Queue;
 use super::retries::Retries;
 use super::seat::{Stage, Worker};
 use super::seats::Seats;
-use super::staffing::{Intensity, Restarts};
+use super::staffing::{Intensity, RETIREMENT, Restarts};
 use super::stops::recall;
 use super::succession::Post;
 
@@ -88,6 +88,8 @@ pub(crate) struct State {
     /// Workers have ended for nothing more often than the settings allow.
     pub(super) unstable: bool,
     pub(super) post: Post,
+    /// How long a worker that was told to leave may take.
+    pub(super) retirement: Duration,
 }
 
 impl State {
@@ -109,7 +111,13 @@ impl State {
             restarts: Restarts::default(),
             unstable: false,
             post: Post::Filled { proven: false },
+            retirement: RETIREMENT,
         }
+    }
+
+    /// Gives workers that are told to leave another time for it.
+    pub(crate) fn with_retirement(self, retirement: Duration) -> Self {
+        Self { retirement, ..self }
     }
 
     pub(crate) fn phase(&self) -> Phase {

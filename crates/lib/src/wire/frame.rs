@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Bell,
     /// To the supervisor: a result that the ring had no room for. `status` and `nanos` are in `job` and `index`.
     Result,
+    /// To the supervisor: what the exit hook of a worker that was told to leave has made; with `status` and `nanos` as above.
+    Farewell,
 }
 
 /// A frame's header.
@@ -55,7 +57,7 @@ pub(crate) struct Header {
 pub(crate) struct Malformed;
 
 impl Kind {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Setup,
         Self::Define,
         Self::Forget,
@@ -65,6 +67,7 @@ impl Kind {
         Self::Unready,
         Self::Bell,
         Self::Result,
+        Self::Farewell,
     ];
 }
 

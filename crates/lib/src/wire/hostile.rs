@@ -154,13 +154,14 @@ mod tests {
 
     /// Something sound, as bytes.
     fn sound() -> impl Strategy<Value = Vec<u8>> {
-        let setup = (prop::option::of(call()), prop::option::of(call()), any::<u64>(), any::<bool>(), attributes());
+        let calls = [(); 3].map(|()| prop::option::of(call()));
+        let setup = (calls, any::<u64>(), any::<bool>(), attributes());
         prop_oneof![
             vec(frame(), 1..5).prop_map(|frames| whole(&frames)),
             failure().prop_map(|failure| bytes_of(&failure)),
             (call(), any::<u64>()).prop_map(|(call, number)| bytes_of(&Definition { call, number })),
-            setup.prop_map(|(preload, initializer, seed, tell_memory, attributes)| {
-                bytes_of(&Setup { preload, initializer, seed, tell_memory, attributes })
+            setup.prop_map(|([preload, initializer, exit], seed, tell_memory, attributes)| {
+                bytes_of(&Setup { preload, initializer, exit, seed, tell_memory, attributes })
             }),
             vec(text(), 0..8).prop_map(|texts| bytes_of(&texts)),
         ]

@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     /// Under `spawn`, where no guardian has run it.
     pub(crate) preload: Option<Call>,
     pub(crate) initializer: Option<Call>,
+    /// What it runs when it is told to leave.
+    pub(crate) exit: Option<Call>,
     /// What the pool's random numbers are derived from.
     pub(crate) seed: u64,
     /// It shall say how much memory it holds when it is ready.

@@ -1,12 +1,13 @@
 //! The worker: what runs in the processes of a gang.
 //!
 //! * [`run`](mod@run): the loop that receives, claims, runs and publishes.
-//! * [`setup`]: getting ready: `preload`, initializer.
+//! * [`setup`]: getting ready: `preload`, initializer. [`leaving`]: the exit hook.
 //! * [`output`]: where each task's output begins and ends.
 //! * [`context`]: what a task can ask about itself: its random numbers, its worker's state.
 //! * [`panics`]: panics as data. [`stopwatch`]: how long tasks take.
 
 pub(crate) mod context;
+mod leaving;
 mod output;
 pub(crate) mod panics;
 mod run;

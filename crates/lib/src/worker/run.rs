@@ -18,11 +18,11 @@ use tracing::span::EnteredSpan;
 use super::output::{Output, flush};
 use super::panics::caught;
 use super::stopwatch::Stopwatch;
-use super::{context, setup};
+use super::{context, leaving, setup};
 use crate::wire::claim;
 use crate::wire::codec::{decode, encode};
 use crate::wire::frame::{HEADER, Header, Inbox, Kind, MOST_BYTES};
-use crate::wire::message::{Definition, Failure, MARKS, Marks, PRINTED, Setup, Status, tag, untag};
+use crate::wire::message::{Call, Definition, Failure, MARKS, Marks, PRINTED, Setup, Status, tag, untag};
 
 /// The exit code of a worker that could not get ready, or could not go on.
 const UNABLE: i32 = 1;
@@ -33,6 +33,7 @@ pub(super) fn work(seat: Seat) -> ! {
     // For the life of the process, so that tasks can look at its flags from wherever they are.
     let page: &'static Page = Box::leak(Box::new(seat.page));
     context::set_flags(page.stop(), page.listens());
+    context::set_place(seat.slot);
     let mut worker = Worker {
         name: (seat.slot, seat.generation),
         link: seat.link,
@@ -46,6 +47,7 @@ pub(super) fn work(seat: Seat) -> ! {
         stopwatch: Stopwatch::default(),
         output: None,
         span: None,
+        exit: None,
         tasks: 0,
     };
     let code = worker.run();
@@ -79,6 +81,8 @@ struct Worker {
     output: Option<Output>,
     /// What all events of a worker that is ready are within.
     span: Option<EnteredSpan>,
+    /// What to run when it is told to leave.
+    exit: Option<Call>,
     /// How many it has run.
     tasks: u64,
 }
@@ -109,8 +113,8 @@ impl Worker {
                 Kind::Define => self.define(header)?,
                 Kind::Forget => drop(self.jobs.remove(&header.job)),
                 Kind::Tasks => self.run_tasks(header)?,
-                Kind::Goodbye => return Err(End::Done),
-                Kind::Ready | Kind::Unready | Kind::Bell | Kind::Result => return Err(End::Unable),
+                Kind::Goodbye => return Err(self.depart()),
+                Kind::Ready | Kind::Unready | Kind::Bell | Kind::Result | Kind::Farewell => return Err(End::Unable),
             }
         }
     }
@@ -126,6 +130,7 @@ impl Worker {
                 tracing::debug!(pid = std::process::id(), "ready");
                 // What getting ready has printed is not the first task's.
                 flush();
+                self.exit = setup.exit;
                 let index = if setup.tell_memory { own_private_memory() } else { 0 };
                 self.send(Header { index, ..Header::plain(Kind::Ready, 0) }, &[])
             }
@@ -134,6 +139,25 @@ impl Worker {
                 Err(End::Unable)
             }
         }
+    }
+
+    /// Leaves in order: this worker was told to.
+    fn depart(&mut self) -> End {
+        if let Some(call) = self.exit.take() {
+            let farewell = leaving::run_hook(&call, self.name.0);
+            if !self.fork_check.same_process() {
+                // The hook forked, and this is the child.
+                leave(0);
+            }
+            flush();
+            let (job, index) = (farewell.status.into(), farewell.nanos);
+            let header = Header { job, index, ..Header::plain(Kind::Farewell, farewell.bytes.len()) };
+            if self.send(header, &farewell.bytes).is_err() {
+                return End::Done;
+            }
+        }
+        leaving::drop_state();
+        End::Done
     }
 
     fn define(&mut self, header: Header) -> Result<(), End> {
@@ -325,7 +349,7 @@ pub(crate) fn fail(out: &mut Vec<u8>, status: Status, message: &str) -> u8 {
     put_failure(out, Failure { message: message.to_owned(), ..Failure::default() }, status)
 }
 
-fn put_failure(out: &mut Vec<u8>, failure: Failure, status: Status) -> u8 {
+pub(super) fn put_failure(out: &mut Vec<u8>, failure: Failure, status: Status) -> u8 {
     let failure = Failure { peak_memory: own_peak_memory(), ..failure };
     encode(&failure, out).expect("plain text and numbers can always be encoded");
     status as u8

@@ -1,0 +1,21 @@
+//! What every worker of a gang is given, and what is asked of it when it leaves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The same for all workers of a pool.
+#[derive(Debug)]
+pub(crate) struct Outfit {
+    /// Sent to every worker first, encoded.
+    pub(crate) setup: Vec<u8>,
+    pub(crate) exit: Option<ExitTerms>,
+}
+
+/// The exit hook, as the supervisor knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct ExitTerms {
+    /// The name of its function, for messages.
+    pub(crate) name: Arc<str>,
+    /// How long it may take.
+    pub(crate) limit: Duration,
+}
