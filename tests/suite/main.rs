@@ -12,6 +12,7 @@ mod deaths;
 mod exits;
 mod failures;
 mod faults;
+mod fold;
 mod guardian;
 mod guests;
 mod handles;
@@ -56,6 +57,7 @@ const CONTRACT: &[Contract] = &[
     imap::CONTRACT,
     initializers::CONTRACT,
     exits::CONTRACT,
+    fold::CONTRACT,
     guests::CONTRACT,
     handles::CONTRACT,
     lifecycle::CONTRACT,

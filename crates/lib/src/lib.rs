@@ -18,6 +18,7 @@ mod captured;
 mod containment;
 mod cpu;
 mod error;
+mod folding;
 mod outcome;
 mod output;
 mod pool;

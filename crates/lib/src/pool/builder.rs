@@ -336,13 +336,14 @@ impl Builder {
         let callbacks = Arc::<CallbackThread>::default();
         let outlet = Outlet::new(self.capture.clone(), self.stdout, &callbacks);
         let captures = outlet.is_some();
+        let places = settings.workers;
         let exit_returns = self.exit_hook.as_ref().map(|hook| hook.returns);
         let (plan, outfit) = self.plan(name.clone(), &settings)?;
         let successor = (method != StartMethod::Fork).then(|| plan.clone());
         let guardian = Guardian::launch(plan, &HOOKS).map_err(start_error)?;
         let supervisor = Supervisor::start(settings, memory, outlet, outfit, (guardian, successor), &name)
             .map_err(|error| cannot_start("make the supervisor", error))?;
-        let gang = Gang::new(id, name, supervisor.clone(), callbacks.clone(), look_ahead, exit_returns);
+        let gang = Gang::new(id, name, supervisor.clone(), callbacks.clone(), look_ahead, exit_returns, places);
         let pool = Pool::from_gang(gang, terms);
         if captures {
             callbacks.start().map_err(|error| cannot_start("start the callback thread", error))?;

@@ -31,6 +31,8 @@ pub(crate) struct Gang {
     pub(crate) look_ahead: LookAhead,
     /// What its exit hook returns, if it has one.
     pub(crate) exit_returns: Option<Returned>,
+    /// For how many workers it was built.
+    pub(crate) places: u32,
     /// The process that built it. A forked child of that has a copy which must stay still.
     creator: u32,
     next_job: AtomicU32,
@@ -48,6 +50,7 @@ impl Gang {
         callbacks: Arc<CallbackThread>,
         look_ahead: LookAhead,
         exit_returns: Option<Returned>,
+        places: u32,
     ) -> Self {
         Self {
             id,
@@ -56,6 +59,7 @@ impl Gang {
             callbacks,
             look_ahead,
             exit_returns,
+            places,
             creator: std::process::id(),
             next_job: AtomicU32::new(0),
             next_call: AtomicU64::new(0),

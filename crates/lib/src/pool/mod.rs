@@ -3,6 +3,7 @@
 //! * [`builder`], [`limits`], [`attributes`], [`start`]: how a pool is made. [`gang`]: what its handles share. [`methods`]: its calls;
 //!   [`life`]: its end. [`exit`]: what workers do before they leave. [`output`]: what tasks print.
 //! * [`terms`]: what calls ask for. [`job`]: one call of a method. [`sink`]: where its outcomes arrive. [`feed`]: where lazy input comes from.
+//!   [`fold`]: calls of which only a sum comes back.
 //! * [`handle`], [`wait`](self::wait()), [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`output`]: where
 //!   captured output goes. [`health`]: which workers get nowhere.
 //! * [`status`]: what workers are doing.
@@ -12,6 +13,7 @@ mod builder;
 mod callbacks;
 mod exit;
 pub(crate) mod feed;
+mod fold;
 mod gang;
 mod handle;
 mod health;

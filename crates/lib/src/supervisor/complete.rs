@@ -185,6 +185,7 @@ pub(super) fn error_of(name: Arc<str>, index: u64, status: u8, bytes: &[u8]) -> 
     TaskError::new(kind, failure.message, name, index)
         .with_peak_memory(failure.peak_memory)
         .with_trace(failure.location, failure.backtrace)
+        .of_item(failure.item)
 }
 
 /// The error of a task that failed after it was asked to end: most likely because of that.

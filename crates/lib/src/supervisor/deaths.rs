@@ -2,6 +2,7 @@
 //! deadlines. A dead worker's last results are still in its link: it is drained before it is judged.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ganger_os::child::Exit;
@@ -32,6 +33,8 @@ pub(super) struct Obituary {
     pub(super) output: Option<Both>,
     /// How much more memory it held, when that was last measured, than when it got ready.
     growth: u64,
+    /// Which item of its task it had begun last; of an earlier one, if this one has none.
+    item: Option<u64>,
 }
 
 impl Obituary {
@@ -61,6 +64,7 @@ impl Obituary {
             peak_memory,
             output: None,
             growth: link.memory.growth,
+            item: link.results.page().item().load(Ordering::Acquire).checked_sub(1),
         }
     }
 
@@ -73,6 +77,7 @@ impl Obituary {
         job.error(self.kind, self.message.as_str(), index)
             .by_worker(self.worker, self.pid, Some(self.duration))
             .with_peak_memory(self.peak_memory)
+            .of_item(self.item)
     }
 
     /// Of a task that was being stopped.

@@ -133,12 +133,15 @@ mod tests {
 
     fn failure() -> impl Strategy<Value = Failure> {
         let maybe = || prop::option::of(text());
-        (text(), maybe(), maybe(), any::<u64>()).prop_map(|(message, location, backtrace, peak_memory)| Failure {
-            message,
-            location,
-            backtrace,
-            peak_memory,
-        })
+        (text(), maybe(), maybe(), any::<u64>(), any::<Option<u64>>()).prop_map(
+            |(message, location, backtrace, peak_memory, item)| Failure {
+                message,
+                location,
+                backtrace,
+                peak_memory,
+                item,
+            },
+        )
     }
 
     fn call() -> impl Strategy<Value = Call> {

@@ -110,6 +110,8 @@ pub(crate) struct Failure {
     pub(crate) backtrace: Option<String>,
     /// The worker's largest resident size so far, in bytes.
     pub(crate) peak_memory: u64,
+    /// Of which item, where a task is made of several.
+    pub(crate) item: Option<u64>,
 }
 
 /// A byte and a position in one number: of a result its status, of a frame of tasks how many attempts have failed.

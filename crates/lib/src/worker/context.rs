@@ -1,7 +1,7 @@
 //! What a task can ask about itself: its worker's place, its random numbers, and the state of its worker.
 
 use std::any::{Any, TypeId, type_name};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -55,6 +55,24 @@ pub(crate) fn enter(call: u64, index: u64, failed: u32) {
     CALL.store(call, Ordering::Relaxed);
     INDEX.store(index, Ordering::Relaxed);
     STREAM.store(0, Ordering::Relaxed);
+}
+
+thread_local! {
+    /// Where it is said which item of a task runs. Tasks run on the worker's first thread.
+    static ITEM: Cell<Option<&'static AtomicU64>> = const { Cell::new(None) };
+}
+
+pub(crate) fn set_item_word(word: &'static AtomicU64) {
+    ITEM.set(Some(word));
+}
+
+/// Says which item of the running task comes now: for its random numbers, and for whoever finds this process dead.
+pub(crate) fn enter_item(index: u64) {
+    INDEX.store(index, Ordering::Relaxed);
+    STREAM.store(0, Ordering::Relaxed);
+    if let Some(word) = ITEM.get() {
+        word.store(index.saturating_add(1), Ordering::Release);
+    }
 }
 
 /// Runs one task of a serial run where [`task_rng`] finds the run's seed and the task's index: as the first call of a pool

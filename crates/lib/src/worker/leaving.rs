@@ -26,7 +26,7 @@ pub(super) fn run_hook(call: &Call, slot: u32) -> Farewell {
     let status = match EntryPoint::from_wire(call.entry).resolve() {
         Some(shim) => caught(|| shim(&call.bound, &[], &mut bytes)).unwrap_or_else(|failure| {
             bytes.clear();
-            put_failure(&mut bytes, failure, Status::Panicked)
+            put_failure(&mut bytes, failure, Status::Panicked as u8)
         }),
         None => fail(&mut bytes, Status::NotDeserializable, "is not in this executable"),
     };

@@ -14,8 +14,8 @@ mod run;
 mod setup;
 mod stopwatch;
 
-pub(crate) use panics::panic_text;
-pub(crate) use run::fail as run_fail;
+pub(crate) use panics::{caught, panic_text};
+pub(crate) use run::{fail as run_fail, put_failure};
 
 use ganger_os::{Hooks, TAKEOVER};
 

@@ -34,6 +34,7 @@ pub(super) fn work(seat: Seat) -> ! {
     let page: &'static Page = Box::leak(Box::new(seat.page));
     context::set_flags(page.stop(), page.listens());
     context::set_place(seat.slot);
+    context::set_item_word(page.item());
     let mut worker = Worker {
         name: (seat.slot, seat.generation),
         link: seat.link,
@@ -203,7 +204,7 @@ impl Worker {
         };
         let status = called.unwrap_or_else(|failure| {
             self.out.clear();
-            put_failure(&mut self.out, failure, Status::Panicked)
+            put_failure(&mut self.out, failure, Status::Panicked as u8)
         });
         if !self.fork_check.same_process() {
             // The task forked, and this is the child: its parent will answer.
@@ -346,11 +347,11 @@ const KEEP: usize = 1 << 20;
 /// Writes a failure that has nothing but a text.
 pub(crate) fn fail(out: &mut Vec<u8>, status: Status, message: &str) -> u8 {
     out.clear();
-    put_failure(out, Failure { message: message.to_owned(), ..Failure::default() }, status)
+    put_failure(out, Failure { message: message.to_owned(), ..Failure::default() }, status as u8)
 }
 
-pub(super) fn put_failure(out: &mut Vec<u8>, failure: Failure, status: Status) -> u8 {
+pub(crate) fn put_failure(out: &mut Vec<u8>, failure: Failure, status: u8) -> u8 {
     let failure = Failure { peak_memory: own_peak_memory(), ..failure };
     encode(&failure, out).expect("plain text and numbers can always be encoded");
-    status as u8
+    status
 }
