@@ -29,6 +29,7 @@ mod limits;
 mod map;
 mod memory;
 mod methods;
+mod nested;
 mod output;
 mod readme;
 mod retries;
@@ -58,6 +59,7 @@ const CONTRACT: &[Contract] = &[
     initializers::CONTRACT,
     exits::CONTRACT,
     fold::CONTRACT,
+    nested::CONTRACT,
     guests::CONTRACT,
     handles::CONTRACT,
     lifecycle::CONTRACT,

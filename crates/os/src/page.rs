@@ -29,6 +29,7 @@ const LISTENS: usize = 320;
 const TAKEN: usize = 384;
 const BEGUN: usize = 512;
 const ITEM: usize = 576;
+const TOKENS: usize = 640;
 
 /// A mapping of the shared memory. It has no name, and is gone with its last holder.
 #[derive(Debug)]
@@ -121,6 +122,12 @@ impl Page {
     #[must_use]
     pub fn item(&self) -> &AtomicU64 {
         self.word(ITEM)
+    }
+
+    /// How many tasks the pools in the worker may run beyond its own, and how many they want to: the library says how.
+    #[must_use]
+    pub fn tokens(&self) -> &AtomicU64 {
+        self.word(TOKENS)
     }
 
     fn flag(&self, offset: usize) -> &AtomicU32 {

@@ -57,6 +57,7 @@ pub struct Builder {
     initializer: Option<Result<SetupCall, Unfit>>,
     pub(super) exit_hook: Option<ExitHook>,
     pub(super) exit_timeout: Duration,
+    pub(super) budget: Option<usize>,
     pub(super) chunksize: Option<usize>,
     pub(super) timeout: Option<Duration>,
     pub(super) queue_timeout: Option<Duration>,
@@ -86,6 +87,7 @@ impl Default for Builder {
             initializer: None,
             exit_hook: None,
             exit_timeout: Duration::from_secs(30),
+            budget: None,
             chunksize: None,
             timeout: None,
             queue_timeout: None,
@@ -371,6 +373,7 @@ impl Builder {
         }
         self.check_memory()?;
         self.check_exit()?;
+        self.check_budget()?;
         if self.look_ahead == Some(0) {
             return Err(invalid("look_ahead is 0: at least 1 task must be under way".to_owned()));
         }
@@ -403,6 +406,7 @@ impl Builder {
 
     /// What the OS layer and the workers need to know.
     fn plan(self, name: String, settings: &Settings) -> Result<(Plan, Outfit), Error> {
+        let source = self.source();
         let attributes = self.attributes.resolve()?;
         let variables = self.attributes.variables(settings.workers as usize);
         let group = self.attributes.group()?;
@@ -423,7 +427,7 @@ impl Builder {
             tell_memory: self.memory.any(),
             attributes,
         };
-        let mut outfit = Outfit { setup: Vec::new(), exit: terms };
+        let mut outfit = Outfit { setup: Vec::new(), exit: terms, source };
         encode(&setup, &mut outfit.setup).expect("bytes and numbers can be encoded");
         let plan = Plan {
             method: self.method.method(),

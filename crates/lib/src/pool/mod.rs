@@ -1,6 +1,6 @@
 //! The pool: Python's `multiprocessing.Pool`, without its traps.
 //!
-//! * [`builder`], [`limits`], [`attributes`], [`start`]: how a pool is made. [`gang`]: what its handles share. [`methods`]: its calls;
+//! * [`builder`], [`limits`], [`attributes`], [`budget`], [`start`]: how a pool is made. [`gang`]: what its handles share. [`methods`]: its calls;
 //!   [`life`]: its end. [`exit`]: what workers do before they leave. [`output`]: what tasks print.
 //! * [`terms`]: what calls ask for. [`job`]: one call of a method. [`sink`]: where its outcomes arrive. [`feed`]: where lazy input comes from.
 //!   [`fold`]: calls of which only a sum comes back.
@@ -9,6 +9,7 @@
 //! * [`status`]: what workers are doing.
 
 mod attributes;
+mod budget;
 mod builder;
 mod callbacks;
 mod exit;

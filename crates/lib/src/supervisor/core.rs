@@ -17,6 +17,7 @@ use ganger_os::signal;
 use ganger_os::socket::{send_with, stream_pair};
 use ganger_os::start::{Guardian, Plan, is_shortage};
 
+use super::budget::Budget;
 use super::event::{Action, Breakdown, ChunkId, Ending, Event, JobId, Span, WorkerId};
 use super::farewells::Departure;
 use super::guardian::Post;
@@ -79,6 +80,7 @@ pub(crate) struct Core {
     pub(super) exit: Option<ExitTerms>,
     /// Those that have left, until somebody asks.
     pub(crate) departures: Vec<Departure>,
+    pub(super) budget: Budget,
     /// Why workers could not be started, or why the pool broke.
     pub(crate) cause: Option<String>,
     /// It was said that there are fewer workers than there should be.
@@ -102,11 +104,13 @@ impl Core {
     ) -> io::Result<Self> {
         poller.add(&guardian, Token::Guardian.to_u64(), Interest::Read)?;
         poller.add(guardian.pidfd(), Token::GuardianDeath.to_u64(), Interest::Read)?;
-        let Outfit { setup, exit } = outfit;
-        let state = match &exit {
-            Some(terms) => State::new(settings).with_retirement(terms.limit),
-            None => State::new(settings),
-        };
+        let Outfit { setup, exit, source } = outfit;
+        let budget = Budget::new(source);
+        let mut state = State::new(settings);
+        state.allowance = budget.allowance();
+        if let Some(terms) = &exit {
+            state.retirement = terms.limit;
+        }
         Ok(Self {
             state,
             started: Instant::now(),
@@ -129,6 +133,7 @@ impl Core {
             obituary: None,
             exit,
             departures: Vec::new(),
+            budget,
             cause: None,
             short: false,
             finishing: false,
@@ -183,7 +188,8 @@ impl Core {
         let doubted = alive.filter_map(|link| link.next_doubt(now)).min();
         let silent = self.guardian.as_ref().and_then(|_| self.guardian_limit());
         let (examination, measurement) = (self.next_examination(), self.next_measurement());
-        [deadline, collecting, lost, doubted, silent, examination, measurement].into_iter().flatten().min()
+        let budget = self.budget.next_look();
+        [deadline, collecting, lost, doubted, silent, examination, measurement, budget].into_iter().flatten().min()
     }
 
     /// Since when the guardian owes an answer and has said nothing.

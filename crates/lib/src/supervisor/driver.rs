@@ -120,6 +120,9 @@ impl Supervisor {
         let mut core = self.lock();
         let result = act(&mut core);
         self.publish(&mut core);
+        if core.share_out() {
+            self.publish(&mut core);
+        }
         core.flush();
         let wakers = core.take_wakers();
         let look = core.next_look();

@@ -81,6 +81,8 @@ pub(super) struct Link {
     pub(super) told: Option<Instant>,
     /// It took too long for that, and was killed.
     pub(super) overstayed: bool,
+    /// How many tokens the pools in it hold, at most.
+    pub(super) lent: u32,
     /// What its exit hook has made.
     pub(super) farewell: Option<Farewell>,
     /// It has said that it is ready.
@@ -129,6 +131,7 @@ impl Link {
             lived_on: false,
             told: None,
             overstayed: false,
+            lent: 0,
             farewell: None,
             ready: false,
             base: 0,

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::Source;
+
 /// The same for all workers of a pool.
 #[derive(Debug)]
 pub(crate) struct Outfit {
     /// Sent to every worker first, encoded.
     pub(crate) setup: Vec<u8>,
     pub(crate) exit: Option<ExitTerms>,
+    /// Where the pool has its tokens from.
+    pub(crate) source: Source,
 }
 
 /// The exit hook, as the supervisor knows it.

@@ -120,12 +120,13 @@ impl State {
                 retire(worker, until, out);
             }
         }
-        for seat in self.seats.iter_mut() {
+        let staffed = self.staffed();
+        for (slot, seat) in self.seats.iter_mut().enumerate() {
             if seat.worker.as_ref().is_some_and(|worker| worker.stage == Stage::Doomed) {
                 seat.succeed();
             }
             let Some(worker) = seat.worker.as_mut().filter(|worker| worker.idle()) else { continue };
-            if worker.is_leaving() {
+            if worker.is_leaving() || slot >= staffed {
                 retire(worker, until, out);
                 seat.succeed();
             } else if worker.draining || worker.sent > POSITIONS / 2 {
@@ -136,13 +137,26 @@ impl State {
         }
     }
 
+    /// Ends the starts in places that are to have no worker any more.
+    pub(super) fn dismiss_starting(&mut self, out: &mut Vec<Action>) {
+        let staffed = self.staffed();
+        for seat in self.seats.iter_mut().skip(staffed) {
+            for worker in seat.worker.iter_mut().chain(&mut seat.beside) {
+                if matches!(worker.stage, Stage::Starting { .. }) {
+                    worker.stage = Stage::Doomed;
+                    out.push(Action::Kill(worker.id));
+                }
+            }
+        }
+    }
+
     pub(super) fn wants_workers(&self) -> bool {
         self.phase == Phase::Running || (self.phase == Phase::Closed && !self.jobs.is_empty())
     }
 
     /// When the next process is to be started.
     pub(super) fn next_start(&self) -> Option<Time> {
-        let seats = self.seats.iter().filter(|seat| seat.wants_start());
+        let seats = self.seats.iter().take(self.staffed()).filter(|seat| seat.wants_start());
         self.can_start_workers().then(|| seats.map(|seat| seat.retry_at).min()).flatten()
     }
 
@@ -154,8 +168,9 @@ impl State {
         if !self.can_start_workers() {
             return;
         }
+        let staffed = self.staffed();
         let settings = &self.settings;
-        for (slot, seat) in self.seats.iter_mut().enumerate() {
+        for (slot, seat) in self.seats.iter_mut().enumerate().take(staffed) {
             if seat.wants_start() && seat.retry_at <= now {
                 seat.generation += 1;
                 let id = WorkerId { slot: slot as u32, generation: seat.generation };

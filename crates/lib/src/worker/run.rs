@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ganger_os::Seat;
 use ganger_os::child::{leave, own_peak_memory};
-use ganger_os::fd::Fd;
 use ganger_os::image::{EntryPoint, Shim};
 use ganger_os::page::Page;
 use ganger_os::process::own_private_memory;
@@ -18,7 +18,8 @@ use tracing::span::EnteredSpan;
 use super::output::{Output, flush};
 use super::panics::caught;
 use super::stopwatch::Stopwatch;
-use super::{context, leaving, setup};
+use super::uplink::Uplink;
+use super::{context, leaving, purse, setup};
 use crate::wire::claim;
 use crate::wire::codec::{decode, encode};
 use crate::wire::frame::{HEADER, Header, Inbox, Kind, MOST_BYTES};
@@ -35,9 +36,11 @@ pub(super) fn work(seat: Seat) -> ! {
     context::set_flags(page.stop(), page.listens());
     context::set_place(seat.slot);
     context::set_item_word(page.item());
+    let uplink = Arc::new(Uplink::new(seat.link));
+    purse::install(page.tokens(), uplink.clone());
     let mut worker = Worker {
         name: (seat.slot, seat.generation),
-        link: seat.link,
+        uplink,
         page,
         fork_check,
         inbox: Inbox::default(),
@@ -67,7 +70,7 @@ struct Job {
 struct Worker {
     /// Its place in the gang, and the how-many-th worker of that place it is.
     name: (u32, u32),
-    link: Fd,
+    uplink: Arc<Uplink>,
     page: &'static Page,
     fork_check: ForkCheck,
     inbox: Inbox,
@@ -256,23 +259,17 @@ impl Worker {
     }
 
     fn send(&mut self, header: Header, body: &[u8]) -> Result<(), End> {
-        let header = header.to_bytes();
-        let sent = if body.is_empty() {
-            socket::send_all(&self.link, &header)
-        } else {
-            socket::send_all(&self.link, &header).and_then(|()| socket::send_all(&self.link, body))
-        };
-        sent.map_err(|_| End::Done)
+        self.uplink.send(header, body).map_err(|_| End::Done)
     }
 
     // Receiving.
 
     /// Receives the first bytes, with which descriptors may come.
     fn receive_first(&mut self) -> Result<(), End> {
-        let Self { inbox, link, .. } = self;
+        let Self { inbox, uplink, .. } = self;
         let mut fds = Vec::new();
         let received = inbox.receive(|room| {
-            let (received, with) = socket::receive_with(&*link, room)?;
+            let (received, with) = socket::receive_with(uplink.link(), room)?;
             fds = with;
             Ok::<_, std::io::Error>(received)
         });
@@ -321,8 +318,8 @@ impl Worker {
     }
 
     fn receive_now(&mut self) -> Result<Received, End> {
-        let Self { inbox, link, .. } = self;
-        inbox.receive(|room| socket::receive_now(&*link, room)).map_err(|_| End::Done)
+        let Self { inbox, uplink, .. } = self;
+        inbox.receive(|room| socket::receive_now(uplink.link(), room)).map_err(|_| End::Done)
     }
 
     /// Nothing is left to be done: says so, and waits for more.
@@ -331,8 +328,8 @@ impl Worker {
             self.ring()?;
         }
         flush();
-        let Self { inbox, link, .. } = self;
-        let received = inbox.receive(|room| socket::receive_waiting(&*link, room)).map_err(|_| End::Done);
+        let Self { inbox, uplink, .. } = self;
+        let received = inbox.receive(|room| socket::receive_waiting(uplink.link(), room)).map_err(|_| End::Done);
         if let Some(output) = &mut self.output {
             output.resume(self.page);
         }
