@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 use std::time::Duration;
 
-use ganger::{ErrorKind, ExitResult, Pool, StartMethod, TaskErrorKind, with_worker_state, worker_id};
+use ganger::{Descriptor, ErrorKind, ExitResult, Pool, StartMethod, TaskErrorKind, with_worker_state, worker_id};
 use ganger_tests::{Log, scratch, wait_until, within};
 use nix::sys::signal::Signal;
 
@@ -23,6 +24,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     exit_hooks_do_not_run_on_terminate,
     state_is_dropped_by_workers_that_leave_in_order,
     wrong_type_or_no_hook_is_refused,
+    exit_hook_may_have_descriptors_and_its_result_may_not,
 ];
 
 fn builder(method: StartMethod, workers: usize) -> ganger::Builder {
@@ -175,7 +177,7 @@ fn exit_hook_that_takes_too_long_is_killed(method: StartMethod) {
         }
         7
     };
-    let limit = Duration::from_millis(300);
+    let limit = Duration::from_secs(2);
     let pool = builder(method, 2).on_worker_exit(hang, ()).exit_timeout(limit).build().unwrap();
     wait_until(
         "all are ready",
@@ -190,7 +192,7 @@ fn exit_hook_that_takes_too_long_is_killed(method: StartMethod) {
             0 => {
                 let error = it.into_outcome().unwrap_err();
                 assert_eq!(error.kind(), TaskErrorKind::TimedOut, "{error}");
-                assert!(error.message().contains("300ms (see exit_timeout)"), "{error}");
+                assert!(error.message().contains("2s (see exit_timeout)"), "{error}");
             }
             _ => assert_eq!(it.into_outcome(), Ok(7)),
         }
@@ -265,4 +267,24 @@ fn wrong_type_or_no_hook_is_refused(method: StartMethod) {
     assert_eq!(pool.take_exit_results::<u32>().unwrap().len(), 1, "nothing was taken");
     let error = builder(method, 1).exit_timeout(Duration::ZERO).build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidSetting);
+}
+
+fn exit_hook_may_have_descriptors_and_its_result_may_not(method: StartMethod) {
+    let write = |text: String, file: Descriptor| -> std::io::Result<u64> {
+        let mut file = File::from(file.into_owned()?);
+        file.write_all(text.as_bytes())?;
+        Ok(file.metadata()?.len())
+    };
+    let file = || Descriptor::new(File::options().append(true).create(true).open(scratch("report")).unwrap());
+    let initializer = |file: Descriptor| file.into_owned().map(File::from);
+    let pool = builder(method, 1)
+        .try_initializer(initializer, (file(),))
+        .try_on_worker_exit(write, ("end".to_owned(), file()));
+    let pool = pool.build().unwrap();
+    let left = results::<u64>(&pool);
+    assert_eq!(left.into_iter().map(ExitResult::into_outcome).collect::<Vec<_>>(), [Ok(3)]);
+    let keep = |file: Descriptor| file;
+    let pool = builder(method, 1).on_worker_exit(keep, (file(),)).build().unwrap();
+    let error = results::<Descriptor>(&pool).remove(0).into_outcome().unwrap_err();
+    assert_eq!(error.kind(), TaskErrorKind::NotSerializable, "{error}");
 }

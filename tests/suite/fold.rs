@@ -1,10 +1,11 @@
 //! Reductions: nothing is lost or counted twice, and errors name the item.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::time::Duration;
 
-use ganger::{Pool, Retry, RetryOn, StartMethod, TaskErrorKind, partial};
-use ganger_tests::{Log, wait_until};
+use ganger::{Descriptor, Pool, Retry, RetryOn, StartMethod, TaskErrorKind, partial};
+use ganger_tests::{Log, scratch, wait_until};
 use nix::sys::signal::Signal;
 
 use crate::kit::{SOON, die, finish, pool, signal, square};
@@ -23,6 +24,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     fold_of_what_cannot_be_sent,
     fold_on_a_pool_that_does_not_run,
     fold_has_random_numbers_by_item,
+    fold_of_items_and_values_with_descriptors,
 ];
 
 fn add(a: i64, b: i64) -> i64 {
@@ -208,4 +210,23 @@ fn fold_has_random_numbers_by_item(method: StartMethod) {
         pool.fold(draw, 0..100, Vec::new(), |a, b| [a, b].concat()).unwrap()
     };
     assert_eq!(drawn(1, 3), drawn(2, 10));
+}
+
+fn fold_of_items_and_values_with_descriptors(method: StartMethod) {
+    fn size(base: Descriptor, item: (u64, Option<Descriptor>)) -> (u64, Vec<Descriptor>) {
+        let (extra, file) = item;
+        let length = |file: &Descriptor| File::from(file.clone().into_owned().unwrap()).metadata().unwrap().len();
+        (extra + length(&base) + file.as_ref().map_or(0, length), file.into_iter().collect())
+    }
+    fn merge(a: (u64, Vec<Descriptor>), b: (u64, Vec<Descriptor>)) -> (u64, Vec<Descriptor>) {
+        (a.0 + b.0, [a.1, b.1].concat())
+    }
+    let path = scratch("ten");
+    std::fs::write(&path, [7; 10]).unwrap();
+    let file = || Descriptor::new(File::open(&path).unwrap());
+    let items = (0..60).map(|item| (item, (item % 20 == 13).then(file)));
+    let pool = Pool::builder().workers(2).start_method(method).chunksize(6).build().unwrap();
+    let (total, files) = pool.fold(partial(size, (file(),)), items, (0, Vec::new()), merge).unwrap();
+    assert_eq!((total, files.len()), ((0..60).sum::<u64>() + 63 * 10, 3));
+    finish(pool);
 }

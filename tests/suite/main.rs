@@ -9,6 +9,7 @@ macro_rules! table {
 mod attributes;
 mod cgroup;
 mod deaths;
+mod descriptors;
 mod exits;
 mod failures;
 mod faults;
@@ -51,6 +52,7 @@ const CONTRACT: &[Contract] = &[
     map::CONTRACT,
     failures::CONTRACT,
     deaths::CONTRACT,
+    descriptors::CONTRACT,
     killstorm::CONTRACT,
     guardian::CONTRACT,
     health::CONTRACT,

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::task::{Prepared, Task, Unfit, finish, unreadable};
-use crate::wire::codec::decode;
+use crate::wire::codec::{CodecError, decode, encode};
+use crate::wire::descriptor::{Descriptor, receiving, take_result};
 use crate::wire::message::{Call, Failure, Status};
 use crate::worker::{caught, context, put_failure, run_fail};
 
@@ -17,12 +18,17 @@ use crate::worker::{caught, context, put_failure, run_fail};
 pub(crate) struct Piece {
     pub(crate) first: u64,
     pub(crate) items: Vec<u8>,
+    /// Those of its only item, if it has some.
+    pub(crate) descriptors: Vec<Descriptor>,
 }
 
 impl Piece {
-    pub(crate) fn append(&self, out: &mut Vec<u8>) {
+    pub(crate) fn append(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        // They travel with the piece in the order in which the item has numbered them: encoding them makes them known.
+        encode(&self.descriptors, &mut Vec::new())?;
         out.extend_from_slice(&self.first.to_le_bytes());
         out.extend_from_slice(&self.items);
+        Ok(())
     }
 }
 
@@ -34,11 +40,12 @@ where
     R: Serialize + DeserializeOwned + 'static,
     M: Fn(R, R) -> R + Copy + Send + Sync + 'static,
 {
-    let Prepared { call, name, function } = task.prepare(pool)?;
+    let Prepared { call, descriptors, name, function } = task.prepare(pool)?;
     let entry = EntryPoint::new::<M, Folds<F, A, R>>(merge).map_err(Unfit::Image)?;
     let bound = [&call.entry.to_le_bytes(), call.bound.as_slice()].concat();
     // A piece takes longer than an item: what is known of the times of the one says nothing of the other.
-    Ok(Prepared { call: Call::new(entry, bound), name, function: function.rotate_left(32) ^ entry.to_wire() })
+    let call = Call::new(entry, bound, &descriptors);
+    Ok(Prepared { call, descriptors, name, function: function.rotate_left(32) ^ entry.to_wire() })
 }
 
 /// Marks the handler of a piece.
@@ -61,7 +68,7 @@ where
             value.clear();
             let folded = caught(|| match shim(bound, item, &mut value) {
                 status if status != Status::Value as u8 => status,
-                status => match F::decode(&value) {
+                status => match receiving(take_result(), || F::decode(&value)) {
                     Ok(one) => {
                         sum = Some(match sum.take() {
                             None => one,

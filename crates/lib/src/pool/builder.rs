@@ -30,6 +30,7 @@ use crate::supervisor::staffing::Intensity;
 use crate::supervisor::state::Settings;
 use crate::task::{AsResult, AsState, Returns, Setup as SetUp, SetupCall, Unfit};
 use crate::wire::codec::encode;
+use crate::wire::descriptor::Parcel;
 use crate::wire::message::{Call, Setup};
 use crate::worker::HOOKS;
 use crate::{Error, ErrorKind, cpu};
@@ -418,28 +419,33 @@ impl Builder {
         let exit = exit.transpose().map_err(|unfit| unfit_error("the exit hook", &unfit))?;
         let fresh_images = self.method == StartMethod::Spawn;
         let (by_guardian, by_worker) = if fresh_images { (None, preload) } else { (preload, None) };
-        let call = |SetupCall(entry, bound): SetupCall| Call::new(entry, bound);
+        let mut descriptors = Vec::new();
+        let mut call = |SetupCall(entry, bound): SetupCall| {
+            let call = Call::new(entry, bound.bytes, &bound.descriptors);
+            descriptors.extend(bound.descriptors);
+            call
+        };
         let setup = Setup {
-            preload: by_worker.map(call),
-            initializer: initializer.map(call),
-            exit: exit.map(call),
+            preload: by_worker.map(&mut call),
+            initializer: initializer.map(&mut call),
+            exit: exit.map(&mut call),
             seed: settings.seed,
             tell_memory: self.memory.any(),
             attributes,
         };
-        let mut outfit = Outfit { setup: Vec::new(), exit: terms, source };
-        encode(&setup, &mut outfit.setup).expect("bytes and numbers can be encoded");
+        let mut bytes = Vec::new();
+        encode(&setup, &mut bytes).expect("bytes and numbers can be encoded");
         let plan = Plan {
             method: self.method.method(),
             name,
-            preload: by_guardian.map(|SetupCall(entry, bound): SetupCall| (entry as EntryPoint, bound)),
+            preload: by_guardian.map(|SetupCall(entry, bound): SetupCall| (entry as EntryPoint, bound.bytes)),
             group,
             variables,
             stdout_to_stderr: self.stdout == Stdout::ToStderr,
             threads_allowed: self.threads_allowed,
             limit: self.start_timeout,
         };
-        Ok((plan, outfit))
+        Ok((plan, Outfit { setup: Parcel { bytes, descriptors }, exit: terms, source }))
     }
 }
 

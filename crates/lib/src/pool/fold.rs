@@ -71,7 +71,8 @@ impl Pool {
         let notes = RefCell::new(Notes::default());
         let items = items.into_iter().map(|item| (item,));
         let size = Size::new(self.terms, items.size_hint().0, self.gang().places);
-        let pieces = Pieces { items, encode: F::encode, next: 0, size, task: type_name::<F>(), notes: &notes };
+        let pieces =
+            Pieces { items, encode: F::encode, next: 0, size, passenger: None, task: type_name::<F>(), notes: &notes };
         let mut sum = Ok(init);
         let mut number = 0;
         let take = |outcome: Result<R, TaskError>| {
@@ -106,8 +107,7 @@ fn merge_here<R>(merge: impl Fn(R, R) -> R, sum: R, piece: R, task: &str, items:
 }
 
 fn encode_piece(piece: &Piece, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    piece.append(out);
-    Ok(())
+    piece.append(out)
 }
 
 /// What is known of the pieces that were sent.
@@ -164,14 +164,26 @@ struct Pieces<'a, I, Args> {
     encode: Encode<Args>,
     next: u64,
     size: Size,
+    /// Comes next, by itself.
+    passenger: Option<Chunk>,
     task: &'static str,
     notes: &'a RefCell<Notes>,
+}
+
+impl<I, Args> Pieces<'_, I, Args> {
+    fn piece(&self, chunk: Chunk) -> Piece {
+        self.notes.borrow_mut().pieces.push(chunk.first..chunk.next_index());
+        Piece { first: chunk.first, items: chunk.bytes, descriptors: chunk.descriptors }
+    }
 }
 
 impl<I: Iterator<Item = Args>, Args> Iterator for Pieces<'_, I, Args> {
     type Item = Piece;
 
     fn next(&mut self) -> Option<Piece> {
+        if let Some(passenger) = self.passenger.take() {
+            return Some(self.piece(passenger));
+        }
         let most = self.size.next();
         let mut chunk = Chunk::starting_at(self.next);
         while (chunk.len() as u64) < most && chunk.size().1 < MOST_BYTES {
@@ -188,12 +200,16 @@ impl<I: Iterator<Item = Args>, Args> Iterator for Pieces<'_, I, Args> {
                 // Indices within a piece have no gaps.
                 break;
             }
+            // One with descriptors travels alone, as any task does.
+            self.passenger = chunk.split_off_passenger();
+            if self.passenger.is_some() {
+                break;
+            }
         }
-        if chunk.len() == 0 {
-            return None;
+        if chunk.len() > 0 {
+            return Some(self.piece(chunk));
         }
-        self.notes.borrow_mut().pieces.push(chunk.first..chunk.next_index());
-        Some(Piece { first: chunk.first, items: chunk.bytes })
+        self.passenger.take().map(|passenger| self.piece(passenger))
     }
 }
 
@@ -207,7 +223,7 @@ mod tests {
             assert!(*item != 13, "unlucky");
             codec::encode(item, out)
         };
-        let made = Pieces { items, encode, next: 0, size, task: "t", notes: &notes };
+        let made = Pieces { items, encode, next: 0, size, passenger: None, task: "t", notes: &notes };
         let first: Vec<u64> = made.map(|piece| piece.first).collect();
         let Notes { pieces, unsendable } = notes.into_inner();
         assert_eq!(first, pieces.iter().map(|range| range.start).collect::<Vec<_>>());

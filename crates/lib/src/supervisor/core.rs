@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use ganger_os::child::PidFd;
 use ganger_os::page::Page;
 use ganger_os::poll::{Interest, Poller};
 use ganger_os::signal;
-use ganger_os::socket::{send_with, stream_pair};
+use ganger_os::socket::{send_now_with, stream_pair};
 use ganger_os::start::{Guardian, Plan, is_shortage};
 
 use super::budget::Budget;
@@ -32,7 +33,8 @@ use super::token::Token;
 use crate::TaskError;
 use crate::pool::job::{Chunk, Job};
 use crate::pool::output::Outlet;
-use crate::wire::frame::{Header, Kind};
+use crate::wire::descriptor::{Descriptor, Parcel};
+use crate::wire::frame::{HEADER, Header, Kind};
 use crate::wire::message::tag;
 
 /// A chunk whose tasks are not all completed.
@@ -42,6 +44,8 @@ pub(super) struct Stored {
     pub(super) first: u64,
     pub(super) bytes: Arc<Vec<u8>>,
     pub(super) offsets: Vec<u32>,
+    /// What travels with its only task, if anything does. It stays until that is completed: it may have to be sent again.
+    pub(super) descriptors: Vec<Descriptor>,
     /// Tasks that are not completed.
     pub(super) left: u32,
     /// How many workers have died with one of its tasks first in line, and had not begun it.
@@ -64,7 +68,7 @@ pub(crate) struct Core {
     pub(super) chunks: HashMap<ChunkId, Stored>,
     next_chunk: u64,
     /// Sent to every worker first.
-    setup: Vec<u8>,
+    setup: Parcel,
     queue: VecDeque<Action>,
     performing: bool,
     /// The results that are being handed over, and how many of them have been. Every job that has some keeps it alive.
@@ -206,9 +210,11 @@ impl Core {
         }
         let id = ChunkId(self.next_chunk);
         self.next_chunk += 1;
-        let Chunk { first, bytes, offsets } = chunk;
+        let Chunk { first, bytes, offsets, descriptors } = chunk;
         let (job_of_it, bytes) = (job.clone(), Arc::new(bytes));
-        self.chunks.insert(id, Stored { job: job_of_it, first, bytes, offsets, left: count, deaths: BTreeMap::new() });
+        let stored =
+            Stored { job: job_of_it, first, bytes, offsets, descriptors, left: count, deaths: BTreeMap::new() };
+        self.chunks.insert(id, stored);
         let span = Span { chunk: id, job: job.id, first: 0, count };
         self.handle(Event::Submitted { span, terms: job.terms });
     }
@@ -305,19 +311,23 @@ impl Core {
         self.poller.add(&ours, Token::Link(worker).to_u64(), Interest::Read)?;
         let mut link = Link::new(worker, ours, page);
         link.pulse.asked(link.asked);
-        let header = Header::plain(Kind::Setup, self.setup.len());
-        match output {
-            None => link.push(header, &self.setup),
-            Some((output, pipes)) => {
-                // The pipes travel with the first bytes of a new socket, which has room for them.
-                send_with(&link.socket, &header.to_bytes(), &pipes)?;
-                link.push_body(&self.setup);
-                for (drain, token) in output.drains().zip([Token::Output(worker), Token::Errors(worker)]) {
-                    self.poller.add(drain, token.to_u64(), Interest::Read)?;
-                }
-                link.set_output(output);
+        let mut header = Header::plain(Kind::Setup, self.setup.bytes.len());
+        if let Some((output, pipes)) = output {
+            // The pipes travel with the first bytes of a new socket, which has room for them. The frame of the setup says
+            // how many of its descriptors they are.
+            header.job = pipes.len() as u32;
+            let fds = pipes.each_ref().map(AsFd::as_fd);
+            let sent = send_now_with(&link.socket, &Header::of_descriptors(pipes.len()).to_bytes(), &fds)?;
+            if sent < HEADER {
+                return Err(io::ErrorKind::WouldBlock.into());
             }
+            for (drain, token) in output.drains().zip([Token::Output(worker), Token::Errors(worker)]) {
+                self.poller.add(drain, token.to_u64(), Interest::Read)?;
+            }
+            link.set_output(output);
         }
+        link.push_descriptors(&self.setup.descriptors);
+        link.push(header, &self.setup.bytes);
         tracing::debug!(worker = worker.slot, generation = worker.generation, "starting a worker");
         let asked = guardian.start(worker.slot, worker.generation, theirs, memory);
         self.links.insert(worker, link);
@@ -373,7 +383,7 @@ impl Core {
         };
         let header = Header { length: (end - start) as u32, ..header };
         link.set_eager(eager);
-        link.push_tasks(&stored.job, header, &stored.bytes, start..end, position + span.count);
+        link.push_tasks(stored, header, start..end, position + span.count);
         self.unflushed.push(worker);
         tracing::trace!(worker = worker.slot, tasks = span.count, position, "sent");
     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::Source;
+use crate::wire::descriptor::Parcel;
 
 /// The same for all workers of a pool.
 #[derive(Debug)]
 pub(crate) struct Outfit {
     /// Sent to every worker first, encoded.
-    pub(crate) setup: Vec<u8>,
+    pub(crate) setup: Parcel,
     pub(crate) exit: Option<ExitTerms>,
     /// Where the pool has its tokens from.
     pub(crate) source: Source,

@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Result,
     /// To the supervisor: what the exit hook of a worker that was told to leave has made; with `status` and `nanos` as above.
     Farewell,
+    /// Both ways: with this header come descriptors, `job` many, which belong to the next frame of another kind.
+    Descriptors,
 }
 
 /// A frame's header.
@@ -57,7 +59,7 @@ pub(crate) struct Header {
 pub(crate) struct Malformed;
 
 impl Kind {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Setup,
         Self::Define,
         Self::Forget,
@@ -68,10 +70,17 @@ impl Kind {
         Self::Bell,
         Self::Result,
         Self::Farewell,
+        Self::Descriptors,
     ];
 }
 
 impl Header {
+    /// The header that so many descriptors come with.
+    pub(crate) fn of_descriptors(count: usize) -> Self {
+        let job = u32::try_from(count).expect("a message has 253 descriptors at the most");
+        Self { job, ..Self::plain(Kind::Descriptors, 0) }
+    }
+
     /// A header with nothing but a kind and the length of its body.
     pub(crate) fn plain(kind: Kind, length: usize) -> Self {
         let length = u32::try_from(length).expect("bodies are checked against MOST_BYTES before they are framed");
@@ -259,7 +268,7 @@ mod tests {
 
     #[test]
     fn foreign_bytes_and_lying_lengths_are_refused() {
-        for (place, value) in [(4, 2), (5, 9), (5, 255)] {
+        for (place, value) in [(4, 2), (5, 11), (5, 255)] {
             let mut bytes = header().to_bytes();
             bytes[place] = value;
             assert_eq!(Header::from_bytes(&bytes), Err(Malformed), "byte {place} = {value}");

@@ -1,20 +1,23 @@
 //! The worker's loop: receive, claim, run, publish.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ganger_os::Seat;
 use ganger_os::child::{leave, own_peak_memory};
+use ganger_os::fd::Fd;
 use ganger_os::image::{EntryPoint, Shim};
 use ganger_os::page::Page;
 use ganger_os::process::own_private_memory;
-use ganger_os::socket::{self, Received};
+use ganger_os::socket::{self, Arrivals, Received};
 use ganger_os::thread::ForkCheck;
 
 use tracing::span::EnteredSpan;
 
+use super::leaving::ExitHook;
 use super::output::{Output, flush};
 use super::panics::caught;
 use super::stopwatch::Stopwatch;
@@ -22,8 +25,9 @@ use super::uplink::Uplink;
 use super::{context, leaving, purse, setup};
 use crate::wire::claim;
 use crate::wire::codec::{decode, encode};
+use crate::wire::descriptor::{Descriptor, receiving_call, take_result};
 use crate::wire::frame::{HEADER, Header, Inbox, Kind, MOST_BYTES};
-use crate::wire::message::{Call, Definition, Failure, MARKS, Marks, PRINTED, Setup, Status, tag, untag};
+use crate::wire::message::{Definition, Failure, MARKS, Marks, PRINTED, Setup, Status, tag, untag};
 
 /// The exit code of a worker that could not get ready, or could not go on.
 const UNABLE: i32 = 1;
@@ -44,6 +48,8 @@ pub(super) fn work(seat: Seat) -> ! {
         page,
         fork_check,
         inbox: Inbox::default(),
+        arrivals: Arrivals::new(),
+        descriptors: Vec::new(),
         jobs: HashMap::new(),
         out: Vec::new(),
         unannounced: false,
@@ -64,6 +70,8 @@ pub(super) fn work(seat: Seat) -> ! {
 struct Job {
     shim: Option<Shim>,
     bound: Vec<u8>,
+    /// Those of the bound arguments.
+    descriptors: Vec<Descriptor>,
     number: u64,
 }
 
@@ -74,6 +82,9 @@ struct Worker {
     page: &'static Page,
     fork_check: ForkCheck,
     inbox: Inbox,
+    arrivals: Arrivals,
+    /// Those of the next frame.
+    descriptors: Vec<OwnedFd>,
     jobs: HashMap<u32, Rc<Job>>,
     out: Vec<u8>,
     /// Results are in the ring of which the supervisor may not know.
@@ -86,7 +97,7 @@ struct Worker {
     /// What all events of a worker that is ready are within.
     span: Option<EnteredSpan>,
     /// What to run when it is told to leave.
-    exit: Option<Call>,
+    exit: Option<ExitHook>,
     /// How many it has run.
     tasks: u64,
 }
@@ -109,7 +120,6 @@ impl Worker {
     }
 
     fn serve(&mut self) -> Result<std::convert::Infallible, End> {
-        self.receive_first()?;
         loop {
             let header = self.header()?;
             match header.kind {
@@ -117,6 +127,7 @@ impl Worker {
                 Kind::Define => self.define(header)?,
                 Kind::Forget => drop(self.jobs.remove(&header.job)),
                 Kind::Tasks => self.run_tasks(header)?,
+                Kind::Descriptors => self.descriptors.extend(self.arrivals.pop_front().unwrap_or_default()),
                 Kind::Goodbye => return Err(self.depart()),
                 Kind::Ready | Kind::Unready | Kind::Bell | Kind::Result | Kind::Farewell => return Err(End::Unable),
             }
@@ -126,16 +137,23 @@ impl Worker {
     fn get_ready(&mut self, header: Header) -> Result<(), End> {
         let body = self.take(header.length as usize)?;
         let setup = decode::<Setup>(&body).map_err(|_| End::Unable)?;
-        match setup::get_ready(&setup, self.name.0) {
-            Ok(()) => {
+        // The first of them are the pipes for captured output.
+        let pipes = header.job as usize;
+        if pipes > 0 {
+            let pipes: Vec<Fd> = self.descriptors.drain(..pipes.min(self.descriptors.len())).map(Fd::from).collect();
+            self.output = Some(Output::install(pipes).map_err(|_| End::Unable)?);
+        }
+        let tell_memory = setup.tell_memory;
+        match setup::get_ready(setup, self.name.0, self.take_descriptors()) {
+            Ok(exit) => {
                 // Before the initializer has run there is nobody who could listen, except under `fork`.
                 let (slot, generation) = self.name;
                 self.span = Some(tracing::info_span!("worker", slot, generation).entered());
                 tracing::debug!(pid = std::process::id(), "ready");
                 // What getting ready has printed is not the first task's.
                 flush();
-                self.exit = setup.exit;
-                let index = if setup.tell_memory { own_private_memory() } else { 0 };
+                self.exit = exit;
+                let index = if tell_memory { own_private_memory() } else { 0 };
                 self.send(Header { index, ..Header::plain(Kind::Ready, 0) }, &[])
             }
             Err(text) => {
@@ -147,8 +165,8 @@ impl Worker {
 
     /// Leaves in order: this worker was told to.
     fn depart(&mut self) -> End {
-        if let Some(call) = self.exit.take() {
-            let farewell = leaving::run_hook(&call, self.name.0);
+        if let Some(hook) = self.exit.take() {
+            let farewell = leaving::run_hook(hook, self.name.0);
             if !self.fork_check.same_process() {
                 // The hook forked, and this is the child.
                 leave(0);
@@ -168,8 +186,13 @@ impl Worker {
         let body = self.take(header.length as usize)?;
         let Definition { call, number } = decode(&body).map_err(|_| End::Unable)?;
         let shim = EntryPoint::from_wire(call.entry).resolve();
-        self.jobs.insert(header.job, Rc::new(Job { shim, bound: call.bound, number }));
+        let descriptors = self.take_descriptors();
+        self.jobs.insert(header.job, Rc::new(Job { shim, bound: call.bound, descriptors, number }));
         Ok(())
+    }
+
+    fn take_descriptors(&mut self) -> Vec<Descriptor> {
+        std::mem::take(&mut self.descriptors).into_iter().map(Descriptor::from).collect()
     }
 
     fn run_tasks(&mut self, header: Header) -> Result<(), End> {
@@ -202,7 +225,10 @@ impl Worker {
         self.out.clear();
         let out = &mut self.out;
         let called = match job.shim {
-            Some(shim) => caught(|| shim(&job.bound, arguments, out)),
+            Some(shim) => {
+                let fds = std::mem::take(&mut self.descriptors);
+                caught(|| with_descriptors(fds, &job.descriptors, || shim(&job.bound, arguments, out)))
+            }
             None => Ok(fail(out, Status::NotDeserializable, "calls a function that is not in this executable")),
         };
         let status = called.unwrap_or_else(|failure| {
@@ -214,11 +240,18 @@ impl Worker {
             leave(0);
         }
         let marks = self.output.as_mut().and_then(|output| output.marks(self.page));
-        self.publish(position, status, marks)
+        let descriptors = take_result();
+        if !descriptors.is_empty() && status == Status::Value as u8 {
+            self.send_descriptors(&descriptors)?;
+            return self.publish(position, status, marks, false);
+        }
+        self.publish(position, status, marks, true)
     }
 
     /// Makes a result known before the next task is claimed: from here on the task has run, whatever happens.
-    fn publish(&mut self, position: u32, status: u8, marks: Option<Marks>) -> Result<(), End> {
+    ///
+    /// A result with which descriptors were sent must follow them: it does not take the `ring`.
+    fn publish(&mut self, position: u32, status: u8, marks: Option<Marks>, ring: bool) -> Result<(), End> {
         let nanos = self.stopwatch.lap();
         let mut status = status;
         if self.out.len() > MOST_BYTES - MARKS {
@@ -230,7 +263,7 @@ impl Worker {
             marks.append(&mut self.out);
             status |= PRINTED;
         }
-        if self.page.push(tag(status, position), nanos, &self.out) {
+        if ring && self.page.push(tag(status, position), nanos, &self.out) {
             self.announce()?;
         } else {
             // Too large for the ring, or the supervisor is slow: the socket makes this worker wait for it.
@@ -242,6 +275,10 @@ impl Worker {
             self.out = if out.len() > KEEP { Vec::new() } else { out };
         }
         Ok(())
+    }
+
+    fn send_descriptors(&mut self, descriptors: &[Descriptor]) -> Result<(), End> {
+        self.uplink.send_descriptors(descriptors).map_err(|_| End::Done)
     }
 
     /// Rings when the supervisor wants to know of every result, or when the ring fills up.
@@ -263,22 +300,6 @@ impl Worker {
     }
 
     // Receiving.
-
-    /// Receives the first bytes, with which descriptors may come.
-    fn receive_first(&mut self) -> Result<(), End> {
-        let Self { inbox, uplink, .. } = self;
-        let mut fds = Vec::new();
-        let received = inbox.receive(|room| {
-            let (received, with) = socket::receive_with(uplink.link(), room)?;
-            fds = with;
-            Ok::<_, std::io::Error>(received)
-        });
-        if received.map_err(|_| End::Done)? == Received::End {
-            return Err(End::Done);
-        }
-        self.output = Output::install(fds).map_err(|_| End::Unable)?;
-        Ok(())
-    }
 
     fn header(&mut self) -> Result<Header, End> {
         self.wait_for(HEADER)?;
@@ -318,8 +339,8 @@ impl Worker {
     }
 
     fn receive_now(&mut self) -> Result<Received, End> {
-        let Self { inbox, uplink, .. } = self;
-        inbox.receive(|room| socket::receive_now(uplink.link(), room)).map_err(|_| End::Done)
+        let Self { inbox, uplink, arrivals, .. } = self;
+        inbox.receive(|room| socket::receive_now_with(uplink.link(), room, arrivals)).map_err(|_| End::Done)
     }
 
     /// Nothing is left to be done: says so, and waits for more.
@@ -328,14 +349,24 @@ impl Worker {
             self.ring()?;
         }
         flush();
-        let Self { inbox, uplink, .. } = self;
-        let received = inbox.receive(|room| socket::receive_waiting(uplink.link(), room)).map_err(|_| End::Done);
+        let Self { inbox, uplink, arrivals, .. } = self;
+        let received =
+            inbox.receive(|room| socket::receive_waiting_with(uplink.link(), room, arrivals)).map_err(|_| End::Done);
         if let Some(output) = &mut self.output {
             output.resume(self.page);
         }
         self.stopwatch.start();
         received
     }
+}
+
+/// Calls a shim with what has come with its arguments; nearly always that is nothing.
+#[inline]
+fn with_descriptors<R>(own: Vec<OwnedFd>, bound: &[Descriptor], call: impl FnOnce() -> R) -> R {
+    if own.is_empty() && bound.is_empty() {
+        return call();
+    }
+    receiving_call(own.into_iter().map(Descriptor::from).collect(), bound.to_vec(), call)
 }
 
 /// Result buffers above this size are not kept.
