@@ -23,6 +23,7 @@ mod host;
 mod hostile;
 mod imap;
 mod initializers;
+mod insights;
 mod killstorm;
 mod kit;
 mod lifecycle;
@@ -61,6 +62,7 @@ const CONTRACT: &[Contract] = &[
     initializers::CONTRACT,
     exits::CONTRACT,
     fold::CONTRACT,
+    insights::CONTRACT,
     nested::CONTRACT,
     guests::CONTRACT,
     handles::CONTRACT,

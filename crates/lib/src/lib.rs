@@ -39,8 +39,8 @@ pub use ganger_macros::task;
 pub use outcome::{TaskError, TaskErrorKind};
 pub use output::{TaskOutput, Written};
 pub use pool::{
-    AsyncResult, Builder, Callbacks, ExitResult, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, ReturnWhen,
-    RunningTask, StartMethod, Stdout, Waited, WorkerStatus, wait,
+    AsyncResult, Builder, Callbacks, ExitResult, IMap, IMapUnordered, Indexed, Insights, Pool, Retry, RetryOn,
+    ReturnWhen, RunningTask, SlowTask, StartMethod, Stdout, Waited, WorkTimes, WorkerStatus, wait,
 };
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;

@@ -6,7 +6,7 @@
 //!   [`fold`]: calls of which only a sum comes back.
 //! * [`handle`], [`wait`](self::wait()), [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`output`]: where
 //!   captured output goes. [`health`]: which workers get nowhere.
-//! * [`status`]: what workers are doing.
+//! * [`status`]: what workers are doing. [`insights`]: where the time went.
 
 mod attributes;
 mod budget;
@@ -19,6 +19,7 @@ mod gang;
 mod handle;
 mod health;
 mod imap;
+pub(crate) mod insights;
 pub(crate) mod job;
 mod life;
 mod limits;
@@ -36,6 +37,7 @@ pub use callbacks::Callbacks;
 pub use exit::ExitResult;
 pub use handle::AsyncResult;
 pub use imap::{IMap, IMapUnordered, Indexed};
+pub use insights::{Insights, SlowTask, WorkTimes};
 pub use methods::Pool;
 pub use start::{StartMethod, Stdout};
 pub use status::{RunningTask, WorkerStatus};

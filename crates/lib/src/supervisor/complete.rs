@@ -18,6 +18,9 @@ use crate::{TaskError, TaskErrorKind};
 impl Core {
     /// Gives the tasks of `span` their outcomes.
     pub(super) fn complete(&mut self, span: Span, worker: Option<WorkerId>, ending: Ending) {
+        if let (Ending::Delivered | Ending::Late(_), Some(worker)) = (ending, worker) {
+            self.note_slow(span, worker);
+        }
         let Some(stored) = self.chunks.get_mut(&span.chunk) else { return };
         stored.left -= span.count;
         let job = stored.job.clone();

@@ -23,6 +23,7 @@ use super::event::{Action, Breakdown, ChunkId, Ending, Event, JobId, Span, Worke
 use super::farewells::Departure;
 use super::guardian::Post;
 use super::haul::Haul;
+use super::ledger::Ledger;
 use super::link::Link;
 use super::memory::MemoryLimits;
 use super::outfit::{ExitTerms, Outfit};
@@ -85,6 +86,7 @@ pub(crate) struct Core {
     /// Those that have left, until somebody asks.
     pub(crate) departures: Vec<Departure>,
     pub(super) budget: Budget,
+    pub(super) ledger: Ledger,
     /// Why workers could not be started, or why the pool broke.
     pub(crate) cause: Option<String>,
     /// It was said that there are fewer workers than there should be.
@@ -138,6 +140,7 @@ impl Core {
             exit,
             departures: Vec::new(),
             budget,
+            ledger: Ledger::default(),
             cause: None,
             short: false,
             finishing: false,

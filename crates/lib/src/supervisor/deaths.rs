@@ -14,6 +14,7 @@ use ganger_os::start::{Report, is_shortage};
 use super::core::{Core, LOST};
 use super::event::{Cause, Event, WorkerId};
 use super::haul::Haul;
+use super::ledger::SLOWEST;
 use super::link::Link;
 use super::output::Both;
 use super::token::Token;
@@ -221,7 +222,9 @@ impl Core {
     fn collect(&mut self, id: WorkerId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let mut haul = Haul::like(&self.haul);
+        haul.note_above(self.ledger.remarkable());
         let sound = link.collect_with_output(&mut haul);
+        haul.keep_slowest(SLOWEST);
         if let Err(violation) = sound {
             tracing::error!(worker = id.slot, violation, "a worker broke the protocol");
             link.violation.get_or_insert(violation);
@@ -236,13 +239,17 @@ impl Core {
             link.begin_measuring(link.base);
         }
         if ready {
+            let now = Instant::now();
             link.counted = true;
+            link.ready_since = Some(now);
             link.disown_output();
-            link.answered(Instant::now());
+            link.answered(now);
+            self.ledger.ready(link, now);
         }
         let (count, nanos) = (haul.len(), haul.nanos());
         self.put_strays(id);
         if count > 0 {
+            self.ledger.worked(id.slot, count, Duration::from_nanos(nanos));
             self.haul = Arc::new(haul);
             self.haul_used = 0;
         }
@@ -303,6 +310,7 @@ impl Core {
         obituary.output = link.last_output();
         self.put_strays_of(&mut link);
         self.note_departure(&mut link, &obituary);
+        self.ledger.gone(&link);
         tracing::debug!(worker = id.slot, pid = link.pid, end = obituary.message, "a worker is dead");
         if let Some(unready) = &link.unready {
             self.cause = Some(unready.clone());
@@ -310,7 +318,11 @@ impl Core {
             self.cause = Some(format!("worker {} {} before it was ready", id.slot, obituary.message));
         }
         let mut claimed = link.claimed();
-        let blameless = !link.orphaned && self.state.begun(id, claimed).is_none();
+        let begun = self.state.begun(id, claimed);
+        if let Some(span) = begun {
+            self.note_last(span, &link);
+        }
+        let blameless = !link.orphaned && begun.is_none();
         if blameless && self.is_deadly_to_take(id) {
             obituary.message =
                 format!("could not be begun: {MOST_DEATHS} workers died of it, and the last {}", obituary.message);

@@ -105,8 +105,12 @@ pub(super) struct Link {
     pub(super) ready: bool,
     /// How many bytes it held for itself then, if it was to say.
     pub(super) base: u64,
+    /// How long the user's own part of getting ready took.
+    pub(super) init: Duration,
     /// The state machine knows that.
     pub(super) counted: bool,
+    /// Since when it does.
+    pub(super) ready_since: Option<Instant>,
     pub(super) epoch: u16,
     /// The position of the next result, and the end of those that may come.
     pub(super) expected: u32,
@@ -153,7 +157,9 @@ impl Link {
             farewell: None,
             ready: false,
             base: 0,
+            init: Duration::ZERO,
             counted: false,
+            ready_since: None,
             epoch: 0,
             expected: 0,
             limit: 0,
@@ -404,6 +410,7 @@ impl Link {
             Kind::Ready => {
                 self.ready = true;
                 self.base = header.index;
+                self.init = Duration::from_micros(header.job.into());
             }
             Kind::Unready => self.unready = Some(String::from_utf8_lossy(body).into_owned()),
             Kind::Result => {

@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     Tasks,
     /// To the worker: leave.
     Goodbye,
-    /// To the supervisor: the worker is ready.
+    /// To the supervisor: the worker is ready; the initializer took `job` microseconds.
     Ready,
     /// To the supervisor: the worker could not get ready; the body says why.
     Unready,

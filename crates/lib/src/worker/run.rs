@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use ganger_os::Seat;
 use ganger_os::child::{leave, own_peak_memory};
@@ -144,6 +145,7 @@ impl Worker {
             self.output = Some(Output::install(pipes).map_err(|_| End::Unable)?);
         }
         let tell_memory = setup.tell_memory;
+        let begun = Instant::now();
         match setup::get_ready(setup, self.name.0, self.take_descriptors()) {
             Ok(exit) => {
                 // Before the initializer has run there is nobody who could listen, except under `fork`.
@@ -152,9 +154,11 @@ impl Worker {
                 tracing::debug!(pid = std::process::id(), "ready");
                 // What getting ready has printed is not the first task's.
                 flush();
+                // In microseconds: more than an hour of them is no start.
+                let init = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
                 self.exit = exit;
                 let index = if tell_memory { own_private_memory() } else { 0 };
-                self.send(Header { index, ..Header::plain(Kind::Ready, 0) }, &[])
+                self.send(Header { index, job: init, ..Header::plain(Kind::Ready, 0) }, &[])
             }
             Err(text) => {
                 self.send(Header::plain(Kind::Unready, text.len()), text.as_bytes())?;
