@@ -7,6 +7,7 @@ macro_rules! table {
 }
 
 mod attributes;
+mod broadcast;
 mod cgroup;
 mod deaths;
 mod descriptors;
@@ -62,6 +63,7 @@ const CONTRACT: &[Contract] = &[
     initializers::CONTRACT,
     exits::CONTRACT,
     fold::CONTRACT,
+    broadcast::CONTRACT,
     insights::CONTRACT,
     nested::CONTRACT,
     guests::CONTRACT,

@@ -14,6 +14,7 @@
 //! Every task runs in a process of its own gang: one that crashes costs that task, and nothing else. No `init` call and
 //! no guard around `main` is needed, under any [start method](StartMethod).
 
+mod broadcast;
 mod captured;
 mod containment;
 mod cpu;
@@ -31,6 +32,7 @@ mod trouble;
 mod wire;
 mod worker;
 
+pub use broadcast::{Broadcast, BroadcastBytes, broadcast, broadcast_bytes};
 pub use captured::Captured;
 pub use containment::{Containment, Measure, Scope, containment};
 pub use cpu::cpu_count;

@@ -88,6 +88,8 @@ pub enum Unfit {
     Bound(CodecError),
     /// Captured data of another pool.
     ForeignPool,
+    /// Why its shared value cannot be sent.
+    Shared(String),
 }
 
 impl Display for Unfit {
@@ -95,6 +97,7 @@ impl Display for Unfit {
         match self {
             Self::Image(error) => write!(f, "cannot be run by workers: {error}"),
             Self::Bound(error) => write!(f, "has bound arguments that cannot be serialized: {error}"),
+            Self::Shared(why) => write!(f, "shares {why}"),
             Self::ForeignPool => f.write_str("captures data that only the workers of another pool have"),
         }
     }

@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(pieces(0..7, of(3)), (vec![0..3, 3..6, 6..7], None));
         assert_eq!(pieces(10..18, of(3)), (vec![0..3, 4..7, 7..8], Some(3)));
         assert_eq!(pieces(9..18, of(3)), (vec![0..3, 3..4, 5..8, 8..9], Some(4)));
-        assert_eq!(pieces([13, 13, 1, 13].into_iter(), of(1)), (vec![2..3], Some(0)));
+        assert_eq!(pieces([13, 13, 1, 2, 13].into_iter(), of(1)), (vec![2..3, 3..4], Some(0)));
     }
 
     #[test]

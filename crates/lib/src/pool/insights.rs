@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::Pool;
+use crate::supervisor::core::Core;
 use crate::wire::codec::decode;
 
 /// Where the time of a gang has gone until now; [`Pool::insights`] tells. mpire's `get_insights`.
@@ -31,8 +32,8 @@ pub struct Insights {
 
 /// What the workers of one place, or of all places, have done with their time.
 ///
-/// What workers measure themselves (`init`, `work`) is their word. While tasks are shorter than 2 us only every 16th is
-/// timed, and stands for the others.
+/// What workers measure themselves (`init`, `work`) is their word. Of tasks that are shorter than 2 us only every 16th is
+/// timed, and stands for the others; a long one among them is recognised from some milliseconds on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkTimes {
     pub(crate) processes: u64,
@@ -62,7 +63,7 @@ impl Pool {
         if self.gang().foreign() {
             return Insights { workers: Vec::new(), slowest: Vec::new() };
         }
-        let (workers, slowest) = self.gang().supervisor.with_core(|core| core.insights());
+        let (workers, slowest) = self.gang().supervisor.with_core(Core::insights);
         Insights { workers, slowest }
     }
 }

@@ -3,7 +3,7 @@
 //! * [`builder`], [`limits`], [`attributes`], [`budget`], [`start`]: how a pool is made. [`gang`]: what its handles share. [`methods`]: its calls;
 //!   [`life`]: its end. [`exit`]: what workers do before they leave. [`output`]: what tasks print.
 //! * [`terms`]: what calls ask for. [`job`]: one call of a method. [`sink`]: where its outcomes arrive. [`feed`]: where lazy input comes from.
-//!   [`fold`]: calls of which only a sum comes back.
+//!   [`fold`]: calls of which only a sum comes back. [`share`]: calls with a value for all workers.
 //! * [`handle`], [`wait`](self::wait()), [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`output`]: where
 //!   captured output goes. [`health`]: which workers get nowhere.
 //! * [`status`]: what workers are doing. [`insights`]: where the time went.
@@ -26,6 +26,7 @@ mod limits;
 mod methods;
 pub(crate) mod output;
 mod read;
+mod share;
 pub(crate) mod sink;
 mod start;
 pub(crate) mod status;

@@ -116,6 +116,8 @@ pub(super) struct Link {
     pub(super) expected: u32,
     pub(super) limit: u32,
     defined: HashMap<JobId, Weak<Job>>,
+    /// It has descriptors of the bound arguments of one of these.
+    keeps_descriptors: bool,
     /// When it last began or ended a task, as far as can be seen from here.
     pub(super) moved: Instant,
     pub(super) pulse: Pulse,
@@ -164,6 +166,7 @@ impl Link {
             expected: 0,
             limit: 0,
             defined: HashMap::new(),
+            keeps_descriptors: false,
             moved: Instant::now(),
             pulse: Pulse::default(),
             memory: Memory::default(),
@@ -232,6 +235,7 @@ impl Link {
         let Stored { job, bytes, .. } = stored;
         if !self.defined.contains_key(&job.id) {
             self.forget_old_jobs();
+            self.keeps_descriptors |= !job.definition.descriptors.is_empty();
             self.defined.insert(job.id, Arc::downgrade(job));
             let define = Header { job: job.id.0, ..Header::plain(Kind::Define, job.definition.bytes.len()) };
             self.push_descriptors(&job.definition.descriptors);
@@ -254,9 +258,9 @@ impl Link {
         }
     }
 
-    /// Tells the worker, when it has learnt many, which jobs are over.
+    /// Tells the worker, when it has learnt many or keeps what others may wait for the end of, which jobs are over.
     fn forget_old_jobs(&mut self) {
-        if self.defined.len() < 64 {
+        if self.defined.len() < 64 && !self.keeps_descriptors {
             return;
         }
         let over: Vec<JobId> =
@@ -265,6 +269,8 @@ impl Link {
             self.defined.remove(&id);
             self.push(Header { job: id.0, ..Header::plain(Kind::Forget, 0) }, &[]);
         }
+        let keeps = |job: Arc<Job>| !job.definition.descriptors.is_empty();
+        self.keeps_descriptors = self.defined.values().filter_map(Weak::upgrade).any(keeps);
     }
 
     pub(super) fn set_eager(&self, eager: bool) {
