@@ -80,7 +80,8 @@ fn shared_value_reaches_recycled_workers(method: StartMethod) {
     let pids = pool.map_with_bytes(&shared, |bytes, x: usize| (bytes[x * 1000], std::process::id()), 0..50).unwrap();
     assert!(pids.iter().all(|(byte, _)| *byte == 9));
     let mut pids: Vec<u32> = pids.into_iter().map(|(_, pid)| pid).collect();
-    (pids.sort_unstable(), pids.dedup());
+    pids.sort_unstable();
+    pids.dedup();
     assert!(pids.len() >= 10, "{}", pids.len());
     finish(pool);
 }

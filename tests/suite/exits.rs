@@ -112,7 +112,8 @@ fn exit_hooks_of_all_workers_have_results(method: StartMethod) {
     assert_eq!(pool.take_exit_results::<(u32, Option<u32>)>().unwrap(), [], "nobody has left");
     let left = results::<(u32, Option<u32>)>(&pool);
     let mut seen: Vec<u32> = left.iter().map(|it| it.pid().unwrap()).collect();
-    (pids.sort_unstable(), seen.sort_unstable());
+    pids.sort_unstable();
+    seen.sort_unstable();
     assert_eq!(seen, pids);
     for it in &left {
         assert_eq!(it.outcome().unwrap().1, Some(it.worker()));

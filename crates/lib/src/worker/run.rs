@@ -12,7 +12,6 @@ use ganger_os::child::{leave, own_peak_memory};
 use ganger_os::fd::Fd;
 use ganger_os::image::{EntryPoint, Shim};
 use ganger_os::page::Page;
-use ganger_os::process::own_private_memory;
 use ganger_os::socket::{self, Arrivals, Received};
 use ganger_os::thread::ForkCheck;
 
@@ -146,8 +145,9 @@ impl Worker {
         }
         let tell_memory = setup.tell_memory;
         let begun = Instant::now();
-        match setup::get_ready(setup, self.name.0, self.take_descriptors()) {
-            Ok(exit) => {
+        let ready = setup::get_ready(setup, self.name.0, self.take_descriptors());
+        match ready.and_then(|exit| Ok((exit, setup::own_memory(tell_memory)?))) {
+            Ok((exit, index)) => {
                 // Before the initializer has run there is nobody who could listen, except under `fork`.
                 let (slot, generation) = self.name;
                 self.span = Some(tracing::info_span!("worker", slot, generation).entered());
@@ -157,7 +157,6 @@ impl Worker {
                 // In microseconds: more than an hour of them is no start.
                 let init = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
                 self.exit = exit;
-                let index = if tell_memory { own_private_memory() } else { 0 };
                 self.send(Header { index, job: init, ..Header::plain(Kind::Ready, 0) }, &[])
             }
             Err(text) => {
