@@ -16,8 +16,7 @@ const WORKERS: usize = 8;
 pub(super) fn measure(quick: bool) -> Result<Report> {
     let pool = Pool::new(WORKERS)?.with_chunksize(1)?;
     let bytes = vec![1_u8; SIZE];
-    let [mut ours, mut bare] =
-        ["map_with_bytes", "one copy"].map(|name| Series::new(format!("{name}: 100 MB"), "ms"));
+    let [mut ours, mut bare] = ["map_with_bytes", "one copy"].map(|name| Series::new(format!("{name}: 100 MB"), "ms"));
     let rounds = if quick { 3 } else { 15 };
     // The first round warms up both and does not count.
     for round in 0..=rounds {
