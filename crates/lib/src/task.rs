@@ -45,7 +45,8 @@ impl<R, E: Display> Returns<R> for Result<R, E> {
 
 /// What can be run as a task with arguments `Args` (a tuple) and a value of type `R`.
 ///
-/// It is implemented for functions and for closures that capture nothing, with 1 to 8 arguments; for [`partial`]; for what
+/// It is implemented for functions and for closures that capture nothing, with 1 to 8 arguments; for [`partial`] and
+/// [`broadcast`](crate::broadcast()); for what
 /// [`Builder::fork_with`](crate::Builder::fork_with) returns; and for [tasks by name](crate::registry::Named). Arguments
 /// and values travel as bytes, so they must be owned: `String` rather than `&str`.
 ///
