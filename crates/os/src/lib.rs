@@ -13,6 +13,7 @@ pub mod child;
 pub mod clock;
 pub mod fd;
 pub mod frozen;
+pub mod huge;
 pub mod image;
 pub mod lease;
 pub mod measure;
