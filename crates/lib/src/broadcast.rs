@@ -128,19 +128,19 @@ where
     F: Fn(&S, A) -> O + Copy + Send + Sync + 'static,
     S: DeserializeOwned + Send + Sync + 'static,
     O: Returns<R>,
-    R: Serialize + DeserializeOwned,
-    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned + 'static,
+    A: Serialize + DeserializeOwned + 'static,
 {
     fn prepare(&self, _pool: u64) -> Result<Prepared, Unfit> {
         prepared::<F, Value<S, A, R>>(self.function, &self.copy)
     }
 
     fn encode(arguments: &(A,), out: &mut Vec<u8>) -> Result<(), CodecError> {
-        codec::encode(arguments, out)
+        codec::encode_value(&arguments.0, out)
     }
 
     fn decode(bytes: &[u8]) -> Result<R, CodecError> {
-        codec::decode(bytes)
+        codec::decode_value(bytes)
     }
 }
 
@@ -148,19 +148,19 @@ impl<F, O, R, A> Task<(A,), R> for BroadcastBytes<F>
 where
     F: Fn(&[u8], A) -> O + Copy + Send + Sync + 'static,
     O: Returns<R>,
-    R: Serialize + DeserializeOwned,
-    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned + 'static,
+    A: Serialize + DeserializeOwned + 'static,
 {
     fn prepare(&self, _pool: u64) -> Result<Prepared, Unfit> {
         prepared::<F, Bytes<A, R>>(self.function, &self.copy)
     }
 
     fn encode(arguments: &(A,), out: &mut Vec<u8>) -> Result<(), CodecError> {
-        codec::encode(arguments, out)
+        codec::encode_value(&arguments.0, out)
     }
 
     fn decode(bytes: &[u8]) -> Result<R, CodecError> {
-        codec::decode(bytes)
+        codec::decode_value(bytes)
     }
 }
 
@@ -172,8 +172,8 @@ where
     F: Fn(&S, A) -> O,
     S: DeserializeOwned + Send + Sync + 'static,
     O: Returns<R>,
-    R: Serialize,
-    A: DeserializeOwned,
+    R: Serialize + 'static,
+    A: DeserializeOwned + 'static,
 {
     fn handle(function: F, bound: &[u8], arguments: &[u8], out: &mut Vec<u8>) -> u8 {
         let decoded = |memory: BorrowedFd<'_>, length| {
@@ -195,8 +195,8 @@ impl<F, O, R, A> Handler<F> for Bytes<A, R>
 where
     F: Fn(&[u8], A) -> O,
     O: Returns<R>,
-    R: Serialize,
-    A: DeserializeOwned,
+    R: Serialize + 'static,
+    A: DeserializeOwned + 'static,
 {
     fn handle(function: F, bound: &[u8], arguments: &[u8], out: &mut Vec<u8>) -> u8 {
         let mapped = Copied::arrived(bound).and_then(|copy| {
@@ -212,11 +212,11 @@ where
 
 fn call<A, R>(arguments: &[u8], out: &mut Vec<u8>, function: impl FnOnce(A) -> Result<R, String>) -> u8
 where
-    A: DeserializeOwned,
-    R: Serialize,
+    A: DeserializeOwned + 'static,
+    R: Serialize + 'static,
 {
-    match codec::decode_arguments::<(A,)>(arguments) {
-        Ok((item,)) => {
+    match codec::decode_only_argument::<A>(arguments) {
+        Ok(item) => {
             descriptor::arrived();
             finish(function(item), out)
         }

@@ -54,7 +54,7 @@ struct Folds<F, A, R>(PhantomData<(F, A, R)>);
 impl<F, A, R, M> Handler<M> for Folds<F, A, R>
 where
     F: Task<(A,), R>,
-    R: Serialize,
+    R: Serialize + 'static,
     M: Fn(R, R) -> R,
 {
     fn handle(merge: M, bound: &[u8], arguments: &[u8], out: &mut Vec<u8>) -> u8 {

@@ -342,7 +342,7 @@ impl<S: 'static, E: Display> Keep<Result<S, E>> for AsResult {
 #[derive(Debug)]
 pub(crate) struct AsValue;
 
-impl<R: Serialize> Keep<R> for AsValue {
+impl<R: Serialize + 'static> Keep<R> for AsValue {
     fn keep(value: R, out: &mut Vec<u8>) -> u8 {
         finish(Ok(value), out)
     }
@@ -353,7 +353,7 @@ impl<R: Serialize> Keep<R> for AsValue {
 #[derive(Debug)]
 pub(crate) struct AsOutcome;
 
-impl<R: Serialize, E: Display> Keep<Result<R, E>> for AsOutcome {
+impl<R: Serialize + 'static, E: Display> Keep<Result<R, E>> for AsOutcome {
     fn keep(outcome: Result<R, E>, out: &mut Vec<u8>) -> u8 {
         finish(outcome.map_err(|error| error.to_string()), out)
     }

@@ -12,7 +12,7 @@ use super::Pool;
 use super::builder::{Builder, invalid};
 use crate::supervisor::farewells::Departure;
 use crate::task::{AsOutcome, AsValue, Keep, Setup as SetUp, SetupCall, Unfit};
-use crate::wire::codec::decode;
+use crate::wire::codec::decode_value;
 use crate::worker::panic_text;
 use crate::{Error, TaskError, TaskErrorKind};
 
@@ -181,11 +181,11 @@ impl Pool {
     }
 }
 
-fn read<R: DeserializeOwned>(departure: Departure) -> ExitResult<R> {
+fn read<R: DeserializeOwned + 'static>(departure: Departure) -> ExitResult<R> {
     let Departure { worker, pid, duration, outcome } = departure;
     let outcome = outcome.and_then(|bytes| {
         // A user's `Deserialize` may fail or panic: that is the outcome of that worker alone.
-        let why = match catch_unwind(AssertUnwindSafe(|| decode(&bytes))) {
+        let why = match catch_unwind(AssertUnwindSafe(|| decode_value(&bytes))) {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => error.to_string(),
             Err(payload) => format!("it panicked: {}", panic_text(payload)),

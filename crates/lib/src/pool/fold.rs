@@ -85,7 +85,7 @@ impl Pool {
                 (Err(error), _) => Err(error),
             };
         };
-        let decode = codec::decode::<R>;
+        let decode = codec::decode_value::<R>;
         let collected = self.collect(job, (pieces, encode_piece), decode, take);
         let unsendable = notes.into_inner().unsendable;
         match (collected, sum, unsendable) {

@@ -32,8 +32,8 @@ impl Pool {
         S: Serialize + DeserializeOwned + Send + Sync + 'static,
         F: Fn(&S, A) -> O + Copy + Send + Sync + 'static,
         O: Returns<R>,
-        A: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
     {
         self.map(broadcast(task, shared), items)
     }
@@ -60,8 +60,8 @@ impl Pool {
     where
         F: Fn(&[u8], A) -> O + Copy + Send + Sync + 'static,
         O: Returns<R>,
-        A: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
     {
         self.map(broadcast_bytes(task, shared), items)
     }
