@@ -7,11 +7,14 @@ macro_rules! table {
 }
 
 mod attributes;
+mod broadcast;
 mod cgroup;
 mod deaths;
 mod descriptors;
+mod exits;
 mod failures;
 mod faults;
+mod fold;
 mod guardian;
 mod guests;
 mod handles;
@@ -21,6 +24,7 @@ mod host;
 mod hostile;
 mod imap;
 mod initializers;
+mod insights;
 mod killstorm;
 mod kit;
 mod lifecycle;
@@ -28,6 +32,7 @@ mod limits;
 mod map;
 mod memory;
 mod methods;
+mod nested;
 mod output;
 mod readme;
 mod retries;
@@ -58,6 +63,11 @@ const CONTRACT: &[Contract] = &[
     hostile::CONTRACT,
     imap::CONTRACT,
     initializers::CONTRACT,
+    exits::CONTRACT,
+    fold::CONTRACT,
+    broadcast::CONTRACT,
+    insights::CONTRACT,
+    nested::CONTRACT,
     guests::CONTRACT,
     handles::CONTRACT,
     lifecycle::CONTRACT,

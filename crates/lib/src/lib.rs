@@ -14,10 +14,12 @@
 //! Every task runs in a process of its own gang: one that crashes costs that task, and nothing else. No `init` call and
 //! no guard around `main` is needed, under any [start method](StartMethod).
 
+mod broadcast;
 mod captured;
 mod containment;
 mod cpu;
 mod error;
+mod folding;
 mod outcome;
 mod output;
 mod pool;
@@ -32,6 +34,7 @@ mod trouble;
 mod wire;
 mod worker;
 
+pub use broadcast::{Broadcast, BroadcastBytes, broadcast, broadcast_bytes};
 pub use captured::Captured;
 pub use containment::{Containment, Measure, Scope, containment};
 pub use cpu::cpu_count;
@@ -40,8 +43,8 @@ pub use ganger_macros::task;
 pub use outcome::{TaskError, TaskErrorKind};
 pub use output::{TaskOutput, Written};
 pub use pool::{
-    AsyncResult, Builder, Callbacks, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, ReturnWhen, RunningTask,
-    StartMethod, Stdout, Waited, WorkerStatus, wait,
+    AsyncResult, Builder, Callbacks, ExitResult, IMap, IMapUnordered, Indexed, Insights, Pool, Retry, RetryOn,
+    ReturnWhen, RunningTask, SlowTask, StartMethod, Stdout, Waited, WorkTimes, WorkerStatus, wait,
 };
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
@@ -53,7 +56,7 @@ pub use sync::{
 pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
 pub use wire::descriptor::Descriptor;
-pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state};
+pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state, worker_id};
 
 /// Names that the expansion of [`task`] and the command line need; no part of the public interface.
 #[doc(hidden)]

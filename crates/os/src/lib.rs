@@ -10,6 +10,7 @@
 pub mod catch;
 pub mod cgroup;
 pub mod child;
+pub mod clock;
 pub mod fd;
 pub mod frozen;
 pub mod huge;

@@ -5,6 +5,7 @@
 //! * [`claim`]: the word in shared memory by which a task is claimed.
 //! * [`aside`]: large payloads beside their frames.
 //! * [`descriptor`]: open descriptors beside a message.
+//! * [`tokens`]: the word by which a worker's own pools share a budget.
 //! * [`message`]: the contents of the frames that are not task arguments. [`attributes`]: of these, what a worker may use.
 
 pub(crate) mod aside;
@@ -14,6 +15,7 @@ pub(crate) mod codec;
 pub(crate) mod descriptor;
 pub(crate) mod frame;
 pub(crate) mod message;
+pub(crate) mod tokens;
 
 #[cfg(test)]
 mod claim_model;
