@@ -31,6 +31,7 @@ mod methods;
 mod output;
 mod readme;
 mod retries;
+mod shared;
 mod supervisor;
 mod sync;
 mod syscalls;
@@ -63,6 +64,7 @@ const CONTRACT: &[Contract] = &[
     limits::CONTRACT,
     memory::CONTRACT,
     retries::CONTRACT,
+    shared::CONTRACT,
     methods::CONTRACT,
     output::CONTRACT,
     supervisor::CONTRACT,
@@ -81,6 +83,7 @@ const ONCE: &[(&str, Once)] = &[
     ("guardian", guardian::ONCE),
     ("methods", methods::ONCE),
     ("readme", readme::ONCE),
+    ("shared", shared::ONCE),
     ("supervisor", supervisor::ONCE),
     ("sync", sync::ONCE),
 ];

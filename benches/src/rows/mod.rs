@@ -4,6 +4,7 @@ mod apply;
 mod bytes;
 mod imap;
 mod map;
+mod shared;
 mod start;
 mod stream;
 
@@ -26,6 +27,7 @@ pub(crate) enum Row {
     Start,
     Stream,
     Bytes,
+    Shared,
 }
 
 /// What was found out about it.
@@ -46,7 +48,8 @@ impl Report {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 6] = [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream, Self::Bytes];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream, Self::Bytes, Self::Shared];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -56,6 +59,7 @@ impl Row {
             Self::Start => "start",
             Self::Stream => "stream",
             Self::Bytes => "bytes",
+            Self::Shared => "shared",
         }
     }
 
@@ -68,6 +72,7 @@ impl Row {
             Self::Start => start::measure(quick),
             Self::Stream => stream::measure(quick),
             Self::Bytes => bytes::measure(quick),
+            Self::Shared => shared::measure(quick),
         }
     }
 }

@@ -24,6 +24,7 @@ mod pool;
 pub mod registry;
 mod rlimit;
 mod rng;
+mod shared;
 mod supervisor;
 mod sync;
 mod task;
@@ -44,6 +45,7 @@ pub use pool::{
 };
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
+pub use shared::{Array, Element, Integer, Number, Plain, Rows, RowsMut, SealedArray, SharedArray, Value};
 pub use sync::{
     Abandoned, Barrier, BoundedSemaphore, Condition, Event, Lock, LockGuard, Permit, RLock, RLockGuard, ReadGuard,
     RwLock, Semaphore, WriteGuard,

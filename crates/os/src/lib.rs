@@ -11,13 +11,17 @@ pub mod catch;
 pub mod cgroup;
 pub mod child;
 pub mod fd;
+pub mod frozen;
+pub mod huge;
 pub mod image;
+pub mod lease;
 pub mod lock;
 pub mod measure;
 pub mod memory;
 pub mod mutant;
 pub mod output;
 pub mod page;
+pub mod plain;
 pub mod poll;
 pub mod probe;
 pub mod process;
@@ -31,6 +35,8 @@ pub mod word;
 
 #[cfg(any(test, fuzzing))]
 mod hostile;
+mod incarnation;
+mod mapping;
 mod ring;
 #[cfg(test)]
 mod ring_model;
