@@ -128,8 +128,9 @@ impl Core {
         self.state.phase()
     }
 
-    pub(crate) fn hungry(&self) -> bool {
-        self.state.hungry()
+    /// See [`State::appetite`].
+    pub(crate) fn appetite(&self) -> i64 {
+        self.state.appetite()
     }
 
     /// Whether there are tasks that are not completed, or inputs that are not at their end.
@@ -190,7 +191,7 @@ impl Core {
         let Chunk { first, bytes, offsets } = chunk;
         let (job_of_it, bytes) = (job.clone(), Arc::new(bytes));
         self.chunks.insert(id, Stored { job: job_of_it, first, bytes, offsets, left: count, deaths: BTreeMap::new() });
-        let span = Span { chunk: id, job: job.id, first: 0, count };
+        let span = Span { chunk: id, job: job.id, first: 0, count, priority: job.terms.priority };
         self.handle(Event::Submitted { span, terms: job.terms });
     }
 

@@ -12,14 +12,27 @@ use crate::wire::claim::POSITIONS;
 /// have given back all that they were sent: when all are stopped, tasks do not go round and round.
 const STALL: Duration = Duration::from_millis(2);
 
+/// The [appetite](State::appetite) of a queue that wants nothing.
+pub(crate) const FULL: i64 = i64::MAX;
+
 /// How often that is doubled at most.
 const MOST_DOUBLINGS: u32 = 9;
 
 impl State {
     /// Whether a worker could take more tasks than the queue has.
-    pub(crate) fn hungry(&self) -> bool {
+    fn hungry(&self) -> bool {
         let takes_more = |worker: &Worker| worker.accepts() && self.pace_of(worker).takes_more(worker.ahead());
         self.queue.tasks() == 0 && self.seats.serving().any(takes_more)
+    }
+
+    /// The least priority that a lazy input's tasks must have for the queue to want them: any when a worker could take more
+    /// than there is, else one above everything that waits, which would otherwise be sent before them; [`FULL`] for none.
+    pub(crate) fn appetite(&self) -> i64 {
+        match self.queue.top() {
+            Some(top) => i64::from(top) + 1,
+            None if self.hungry() => i64::MIN,
+            None => FULL,
+        }
     }
 
     /// Whether results may lie in a ring without an announcement.
@@ -55,7 +68,7 @@ impl State {
         while let Some(job) = self.queue.front_job() {
             let pace = self.pace(job);
             let chunksize = self.jobs.get(&job).and_then(|job| job.terms.chunksize);
-            let most = chunksize.unwrap_or_else(|| pace.batch(self.queue.tasks(), self.settings.workers));
+            let most = chunksize.unwrap_or_else(|| pace.batch(self.queue.front_tasks(), self.settings.workers));
             let takes = |worker: &&mut Worker| {
                 worker.accepts()
                     && match chunksize {

@@ -1,7 +1,7 @@
 //! The driver: one thread per pool, one loop, one wait.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker as TaskWaker;
 use std::thread::{JoinHandle, ThreadId};
@@ -13,6 +13,7 @@ use ganger_os::start::{Guardian, Plan};
 use ganger_os::thread::{OwnThread, spawn_own};
 
 use super::core::Core;
+use super::dispatch::FULL;
 use super::event::Event;
 use super::guest::{Guest, GuestRoom, Watch};
 use super::memory::{MemoryLimits, Sample};
@@ -40,8 +41,8 @@ pub(crate) struct Supervisor {
     core: Mutex<Core>,
     poller: Arc<Poller>,
     waker: Waker,
-    /// Workers could take more tasks than there are: whoever has some shall hand them over.
-    hungry: AtomicBool,
+    /// Whoever has tasks of this priority or a higher one shall hand them over; see [`Core::appetite`].
+    appetite: AtomicI64,
     pub(crate) feeds: Feeds,
     guests: GuestRoom,
     /// Nothing will run any more.
@@ -71,7 +72,7 @@ impl Supervisor {
             core: Mutex::new(Core::new(settings, memory_limits, outlet, setup, guardian, poller.clone())?),
             poller,
             waker,
-            hungry: AtomicBool::new(true),
+            appetite: AtomicI64::new(i64::MIN),
             feeds: Feeds::default(),
             guests: GuestRoom::default(),
             over: AtomicBool::new(false),
@@ -145,14 +146,14 @@ impl Supervisor {
 
     /// Makes known what changed in the core, and fetches tasks if workers wait for some.
     fn publish(&self, core: &mut Core) {
-        let hungry = core.hungry();
+        let appetite = core.appetite();
         let over = matches!(core.phase(), Phase::Finished | Phase::Broken);
-        self.hungry.store(hungry, Ordering::SeqCst);
+        self.appetite.store(appetite, Ordering::SeqCst);
         self.over.store(over, Ordering::SeqCst);
-        if hungry || over {
-            // Stored first, then looked: a feeder that adds a task sees the flag, or is seen here.
-            self.feeds.collect(over, |job, chunk| core.submit(job, chunk));
-            self.hungry.store(core.hungry(), Ordering::SeqCst);
+        if appetite < FULL || over {
+            // Stored first, then looked: a feeder that adds a task sees it, or is seen here.
+            self.feeds.collect(appetite, over, |job, chunk| core.submit(job, chunk));
+            self.appetite.store(core.appetite(), Ordering::SeqCst);
         }
         let widened = self.feeds.widen(|job| core.look_ahead(job));
         core.wake_later(widened);
@@ -171,10 +172,14 @@ impl Supervisor {
         self.over.load(Ordering::SeqCst)
     }
 
-    /// A feed has a task that is not submitted. If workers wait for some, the driver comes and fetches it, with all that
-    /// have gathered until it is there: so a fast input is taken in large pieces, and a slow one at once.
-    pub(crate) fn offer(&self) {
-        if self.hungry.load(Ordering::SeqCst) && self.hungry.swap(false, Ordering::SeqCst) {
+    /// A feed has a task of this priority that is not submitted. If workers wait for some, or only less urgent ones wait, the
+    /// driver comes and fetches it, with all that have gathered until it is there: so a fast input is taken in large pieces,
+    /// and a slow one at once.
+    pub(crate) fn offer(&self, priority: i32) {
+        let appetite = self.appetite.load(Ordering::SeqCst);
+        // One that has changed meanwhile was published after the task was there: it was seen.
+        let wanted = i64::from(priority) >= appetite;
+        if wanted && self.appetite.compare_exchange(appetite, FULL, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
             self.waker.wake();
         }
     }

@@ -45,7 +45,7 @@ impl Pool {
     }
 
     pub(super) fn submit_with(&mut self, count: u32, terms: JobTerms) -> Vec<String> {
-        let span = Span { chunk: ChunkId(0), job: JOB, first: 0, count };
+        let span = Span { chunk: ChunkId(0), job: JOB, first: 0, count, priority: terms.priority };
         self.tell(Event::Submitted { span, terms })
     }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::limits::Stop;
+use super::ranks::Ranks;
 use super::world::TaskId;
 use crate::supervisor::event::{ChunkId, Ending, Failure, JobId, JobTerms, Span, Time, WorkerId};
 use crate::supervisor::state::Settings;
@@ -26,6 +27,8 @@ pub(super) struct Task {
     pub(super) published: bool,
     /// How its result says that it failed.
     pub(super) failure: Option<Failure>,
+    /// It is counted as one that waits with its priority.
+    pub(super) ranked: bool,
     /// How many attempts have failed.
     pub(super) failed: u32,
     /// It has killed a worker.
@@ -105,6 +108,7 @@ pub(super) struct Model {
     pub(super) waiting: u64,
     /// How many of them wait to be tried again.
     pub(super) resting: u64,
+    pub(super) ranks: Ranks,
     /// How many workers may still be replaced for tasks that are to run alone.
     pub(super) fresh_wanted: u32,
     /// The stop of the worker whose death is judged.
@@ -140,6 +144,7 @@ impl Model {
             now: Time::ZERO,
             waiting: 0,
             resting: 0,
+            ranks: Ranks::default(),
             fresh_wanted: 0,
             dying: None,
             uncompleted: 0,
@@ -199,7 +204,9 @@ impl Model {
         self.expiries.push(limit.and_then(|limit| self.now.checked_add(limit)));
         self.waiting += u64::from(count);
         self.uncompleted += u64::from(count);
-        Span { chunk, job, first: 0, count }
+        let priority = self.jobs[job.0 as usize].terms.priority;
+        (0..count).for_each(|first| self.rank((chunk, first)));
+        Span { chunk, job, first: 0, count, priority }
     }
 
     pub(super) fn cancel(&mut self, job: JobId) {
@@ -240,6 +247,7 @@ impl Model {
             self.resting += u64::from(task.failed > 0);
             self.fresh_wanted += u32::from(task.alone);
         }
+        self.ranks.returned.extend(tasks);
         self.waiting += tasks.len() as u64;
     }
 
@@ -253,10 +261,12 @@ impl Model {
         let most = job.terms.chunksize.unwrap_or(8192);
         self.require(span.count > 0 && span.count <= most, || format!("{span:?} exceeds a chunk size of {most}"));
         self.require(!job.cancelled, || format!("{span:?} is sent after its job was cancelled"));
+        self.check_rank(span);
         for task in (span.first..span.first + span.count).map(|first| (span.chunk, first)) {
             let known = *self.task(task);
             self.require(known.place == Place::Waiting, || format!("{id:?} is sent {task:?}, which is {known:?}"));
             self.check_retry(id, task);
+            self.unrank(task);
             self.resting = self.resting.saturating_sub(u64::from(known.failed > 0));
             self.task(task).place = Place::With(id);
         }
@@ -324,6 +334,7 @@ impl Model {
     /// A task is not any more where it was.
     pub(super) fn leave(&mut self, id: TaskId) {
         let task = *self.task(id);
+        self.unrank(id);
         self.waiting -= u64::from(task.place == Place::Waiting);
         self.resting -= u64::from(task.place == Place::Waiting && task.failed > 0);
         if let Place::With(holder) = task.place

@@ -1,6 +1,7 @@
 //! What must hold between events: nothing is forgotten, and what waits, waits for something that will come.
 
 use super::model::{Context, Guardian, Known, Model, Place};
+use crate::supervisor::dispatch::FULL;
 use crate::supervisor::event::{JobId, Time};
 use crate::supervisor::state::State;
 
@@ -33,8 +34,9 @@ impl Model {
             self.require(false, || text);
         }
         self.context = Context::Nothing;
+        self.rank_returned();
         self.check_limits(deadline);
-        self.check_progress(deadline, state.hungry());
+        self.check_progress(deadline, state.appetite() < FULL);
     }
 
     /// No silent hang: what waits, waits for something that will come.

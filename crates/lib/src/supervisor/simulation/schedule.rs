@@ -117,6 +117,7 @@ impl Simulation<'_> {
         JobTerms {
             function: self.rng.below(5),
             chunksize,
+            priority: [0, 0, 0, -1, 7][self.rng.below(5) as usize],
             timeout: self.limit().filter(|limit| !limit.is_zero()),
             queue_timeout: self.limit(),
             retry: (self.rng.below(2) == 0).then(|| self.retries()),
@@ -150,7 +151,8 @@ impl Simulation<'_> {
         let most = [1, 8, 60][self.rng.below(3) as usize];
         let count = 1 + self.rng.below(most) as u32;
         self.model.now = self.now;
-        let span = self.model.submit(job, count);
+        let mut span = self.model.submit(job, count);
+        span.priority *= i32::from(self.fault != Fault::ForgetsPriorities);
         self.handle(Event::Submitted { span, terms: self.model.jobs[job.0 as usize].terms });
     }
 
