@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Preload,
     /// Workers could be started but did not get ready; the message has the cause.
     Broken,
+    /// The pool was closed or terminated.
+    Closed,
     /// `join` before `close` or `terminate`.
     StillRunning,
     /// `join` from a callback of the same pool, which would wait for itself.

@@ -1,7 +1,7 @@
 //! The pool: Python's `multiprocessing.Pool`, without its traps.
 //!
 //! * [`builder`], [`limits`], [`attributes`], [`start`]: how a pool is made. [`gang`]: what its handles share. [`methods`]: its calls;
-//!   [`life`]: its end. [`output`]: what tasks print.
+//!   [`size`]: how many workers it has; [`life`]: its end. [`output`]: what tasks print.
 //! * [`terms`]: what calls ask for. [`job`]: one call of a method. [`sink`]: where its outcomes arrive. [`feed`]: where lazy input comes from.
 //! * [`handle`], [`wait`](self::wait()), [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`output`]: where
 //!   captured output goes. [`health`]: which workers get nowhere.
@@ -22,6 +22,7 @@ mod methods;
 pub(crate) mod output;
 mod read;
 pub(crate) mod sink;
+mod size;
 mod start;
 pub(crate) mod status;
 mod terms;

@@ -128,6 +128,10 @@ impl Core {
         self.state.phase()
     }
 
+    pub(crate) fn size(&self) -> u32 {
+        self.state.size()
+    }
+
     /// See [`State::appetite`].
     pub(crate) fn appetite(&self) -> i64 {
         self.state.appetite()

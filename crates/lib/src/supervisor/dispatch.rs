@@ -19,10 +19,10 @@ pub(crate) const FULL: i64 = i64::MAX;
 const MOST_DOUBLINGS: u32 = 9;
 
 impl State {
-    /// Whether a worker could take more tasks than the queue has.
+    /// Whether a worker could take more tasks than the queue has, one that would be started for them included.
     fn hungry(&self) -> bool {
         let takes_more = |worker: &Worker| worker.accepts() && self.pace_of(worker).takes_more(worker.ahead());
-        self.queue.tasks() == 0 && self.seats.serving().any(takes_more)
+        self.queue.tasks() == 0 && (self.seats.serving().any(takes_more) || self.has_dormant())
     }
 
     /// The least priority that a lazy input's tasks must have for the queue to want them: any when a worker could take more
@@ -93,7 +93,8 @@ impl State {
             return None;
         }
         let idle = self.seats.serving().filter(|worker| worker.idle() && worker.accepts());
-        let patience = STALL * (1 << idle.map(|worker| worker.shunned).min()?.min(MOST_DOUBLINGS));
+        let shunned = idle.map(|worker| worker.shunned).min().or_else(|| self.has_reserve().then_some(0))?;
+        let patience = STALL * (1 << shunned.min(MOST_DOUBLINGS));
         let behind = |worker: &&Worker| {
             // A single task has most likely begun, and whether it has need be asked only once.
             let waiting = worker.ahead() > 1 || (worker.ahead() == 1 && !worker.begun);

@@ -134,6 +134,8 @@ pub(crate) enum Event {
     Cancelled(JobId),
     /// The same, and what runs shall end.
     Stopped(JobId),
+    /// So many workers are wanted from now on.
+    Resized(u32),
     Closed,
     Terminated,
     /// The guardian is gone, and there cannot be another.

@@ -17,7 +17,8 @@ impl Core {
                     let index = stored.first + u64::from(span.first);
                     Some(RunningTask { task: stored.job.name.clone(), index, elapsed: link.since_moved() })
                 });
-                Some(WorkerStatus { slot: link.id.slot, pid: link.pid?.cast_unsigned(), ready: link.ready, running })
+                let (slot, pid) = (link.id.slot, link.pid?.cast_unsigned());
+                Some(WorkerStatus { slot, pid, ready: link.ready, leaving: self.state.is_leaving(link.id), running })
             })
             .collect();
         workers.sort_unstable_by_key(|worker| worker.slot);

@@ -4,7 +4,7 @@
 //!   imperative).
 //! * [`state`]: `handle(now, event) -> actions`. No clock, no descriptor, no thread: everything hard is tested there.
 //!   [`dispatch`] and [`policy`]: who gets which tasks, and how many at once; [`staffing`] and [`succession`]: starting and
-//!   replacing workers, and the guardian; [`stops`] and [`retries`]: ending what runs, and trying again.
+//!   replacing workers, and the guardian; [`resize`] and [`idle`]: how many there are to be; [`stops`] and [`retries`]: ending what runs, and trying again.
 //! * [`core`]: the state, and what the actions act upon; one lock around it.
 //! * [`link`]: the supervisor's end of one worker; [`deaths`]: reading and judging; [`complete`]: outcomes;
 //!   [`health`]: workers that get nowhere; [`guardian`]: its death and its successor.
@@ -24,12 +24,14 @@ mod guardian;
 mod guest;
 pub(crate) mod haul;
 mod health;
+mod idle;
 mod inspect;
 mod link;
 pub(crate) mod memory;
 pub(crate) mod output;
 mod policy;
 mod queue;
+mod resize;
 mod retries;
 mod seat;
 mod seats;

@@ -75,7 +75,9 @@ fn settings(workers: u32, max_tasks: Option<u32>) -> Settings {
         seed: 0,
         start_timeout: 30 * second,
         grace: second,
-        intensity: Intensity { most: 12, period: 5 * second },
+        intensity: Some(Intensity { most: 12, period: 5 * second }),
+        idle_timeout: None,
+        min_workers: 1,
     }
 }
 

@@ -28,6 +28,13 @@ pub(crate) struct Intensity {
     pub(crate) period: Duration,
 }
 
+impl Intensity {
+    /// That of a gang of so many workers for which none was asked for.
+    fn usual(workers: u32) -> Self {
+        Self { most: workers.saturating_mul(3).max(10), period: Duration::from_secs(5) }
+    }
+}
+
 /// Ends of workers that no task is to blame for, since a task was last done.
 #[derive(Debug, Default)]
 pub(super) struct Restarts {
@@ -85,8 +92,12 @@ impl State {
         self.ended_for_nothing(now);
     }
 
+    pub(crate) fn intensity(&self) -> Intensity {
+        self.settings.intensity.unwrap_or_else(|| Intensity::usual(self.settings.workers))
+    }
+
     pub(super) fn ended_for_nothing(&mut self, now: Time) {
-        self.unstable |= self.restarts.are_too_many(now, self.settings.intensity);
+        self.unstable |= self.restarts.are_too_many(now, self.intensity());
     }
 
     /// A task was done: as long as that happens, ends of workers are no reason to give up.
@@ -115,12 +126,13 @@ impl State {
                 worker.stage = Stage::Doomed;
                 out.push(Action::Kill(worker.id));
             }
-            if over && worker.idle() {
+            if (over || worker.surplus) && worker.idle() {
                 retire(worker, now, out);
             }
         }
+        self.seats.trim();
         for seat in self.seats.iter_mut() {
-            if seat.worker.as_ref().is_some_and(|worker| worker.stage == Stage::Doomed) {
+            if seat.worker.as_ref().is_some_and(|it| matches!(it.stage, Stage::Doomed | Stage::Retiring { .. })) {
                 seat.succeed();
             }
             let Some(worker) = seat.worker.as_mut().filter(|worker| worker.idle()) else { continue };
@@ -165,7 +177,7 @@ impl State {
     }
 }
 
-fn retire(worker: &mut Worker, now: Time, out: &mut Vec<Action>) {
+pub(super) fn retire(worker: &mut Worker, now: Time, out: &mut Vec<Action>) {
     worker.stage = Stage::Retiring { until: Some(now + RETIREMENT) };
     out.push(Action::Retire(worker.id));
 }

@@ -82,7 +82,9 @@ mod tests {
             seed: 0,
             start_timeout: Time::from_secs(30),
             grace: Time::from_secs(1),
-            intensity: Intensity { most: 12, period: Time::from_secs(5) },
+            intensity: Some(Intensity { most: 12, period: Time::from_secs(5) }),
+            idle_timeout: None,
+            min_workers: 1,
         });
         tell(&mut state, Time::ZERO, Event::DeadlinePassed);
         for slot in 0..4 {

@@ -1,6 +1,6 @@
 //! The reference: what is known of every task and worker, without any cleverness, and which actions fit that.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::limits::Stop;
 use super::ranks::Ranks;
@@ -59,6 +59,8 @@ pub(super) struct Known {
     pub(super) inflight: VecDeque<TaskId>,
     /// How many tasks it was given in its life, without those taken back.
     pub(super) given: u32,
+    /// Since when it has had nothing to do, if that is so.
+    pub(super) rested: Time,
     /// When the first task in flight began, as far as the supervisor can know.
     pub(super) began: Time,
     pub(super) stop: Option<Stop>,
@@ -102,6 +104,10 @@ pub(super) struct Model {
     pub(super) jobs: Vec<Job>,
     pub(super) workers: Vec<Known>,
     pub(super) generations: Vec<u32>,
+    /// Places without a worker, as there was nothing to do.
+    pub(super) dormant: BTreeSet<u32>,
+    /// Places whose workers have just left, and may have been idle for too long.
+    pub(super) dismissed: Vec<u32>,
     /// Whose starts have failed.
     pub(super) refused: Vec<WorkerId>,
     pub(super) now: Time,
@@ -134,7 +140,9 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn new(settings: Settings) -> Self {
         Self {
-            generations: vec![0; settings.workers as usize],
+            generations: vec![0; super::schedule::MOST_WORKERS as usize],
+            dormant: BTreeSet::new(),
+            dismissed: Vec::new(),
             refused: Vec::new(),
             settings,
             chunks: Vec::new(),
@@ -281,18 +289,22 @@ impl Model {
         worker.given += span.count;
         let (given, fit) = (worker.given, worker.ready && worker.leaving.is_none() && !worker.doomed);
         self.require(fit, || format!("{id:?} is sent {span:?}, but it is not ready or leaves"));
+        let wanted = id.slot < self.settings.workers;
+        self.require(wanted, || format!("{id:?} is sent {span:?}, but its place was given up"));
         self.require(!asked, || format!("{id:?} is sent {span:?} behind a task that is to end"));
         self.require(given <= most, || format!("{id:?} is given {given} tasks in its life, of {most}"));
     }
 
     /// A worker was told to stop at its first unclaimed task.
     pub(super) fn take_back(&mut self, id: WorkerId) {
+        let now = self.now;
         let Some(worker) = self.worker(id) else { return self.require(false, || format!("{id:?} is not known")) };
         let inflight = std::mem::take(&mut worker.inflight);
         let (begun, unbegun): (Vec<_>, Vec<_>) = inflight.into_iter().partition(|task| self.task(*task).claimed);
         if let Some(worker) = self.worker(id) {
             worker.inflight = begun.into();
             worker.given -= unbegun.len() as u32;
+            worker.rested = now;
         }
         self.wait_again(&unbegun);
     }

@@ -35,6 +35,7 @@ impl Model {
         }
         self.context = Context::Nothing;
         self.rank_returned();
+        self.note_dormant(state);
         self.check_limits(deadline);
         self.check_progress(deadline, state.appetite() < FULL);
     }
@@ -47,7 +48,9 @@ impl Model {
         let waiting = self.waiting - self.resting;
         self.require(waiting == 0 || idle.is_none(), || format!("{waiting} tasks wait while {idle:?} is idle"));
         self.require(hungry || waiting > 0 || idle.is_none(), || format!("{idle:?} is idle, and nobody is told"));
-        let vacant = (0..self.settings.workers).any(|slot| !self.workers.iter().any(|it| it.id.slot == slot));
+        self.check_dormant(waiting);
+        let mut staffed = (0..self.settings.workers).filter(|slot| !self.dormant.contains(slot));
+        let vacant = staffed.any(|slot| !self.workers.iter().any(|it| it.id.slot == slot));
         let wanted = !self.closed || !self.over();
         let coming = deadline.is_some() || self.guardian == Guardian::Starting;
         self.require(!vacant || !wanted || coming, || "a seat is empty and no deadline is set".to_owned());
