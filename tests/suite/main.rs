@@ -30,6 +30,7 @@ mod methods;
 mod output;
 mod readme;
 mod retries;
+mod size;
 mod supervisor;
 mod syscalls;
 mod terminate;
@@ -60,6 +61,7 @@ const CONTRACT: &[Contract] = &[
     limits::CONTRACT,
     memory::CONTRACT,
     retries::CONTRACT,
+    size::CONTRACT,
     methods::CONTRACT,
     output::CONTRACT,
     supervisor::CONTRACT,
