@@ -9,6 +9,7 @@ macro_rules! table {
 mod attributes;
 mod cgroup;
 mod deaths;
+mod descriptors;
 mod failures;
 mod faults;
 mod guardian;
@@ -49,6 +50,7 @@ const CONTRACT: &[Contract] = &[
     map::CONTRACT,
     failures::CONTRACT,
     deaths::CONTRACT,
+    descriptors::CONTRACT,
     killstorm::CONTRACT,
     guardian::CONTRACT,
     health::CONTRACT,

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::task::{Prepared, Returns, Task, Unfit};
 use crate::wire::codec::{self, CodecError};
+use crate::wire::descriptor::{self, Parcel};
 use crate::wire::message::Status;
 use crate::worker::run_fail;
 
@@ -56,7 +57,7 @@ where
             return Err(Unfit::ForeignPool);
         }
         let entry = EntryPoint::of_shim(run_captured).map_err(Unfit::Image)?;
-        Ok(Prepared::new(entry, Vec::new(), self.name))
+        Ok(Prepared::new(entry, Parcel::default(), self.name))
     }
 
     fn encode(arguments: &(A,), out: &mut Vec<u8>) -> Result<(), CodecError> {
@@ -76,7 +77,10 @@ where
     R: Serialize + 'static,
 {
     let erased = move |arguments: &[u8], out: &mut Vec<u8>| match codec::decode_arguments::<(A,)>(arguments) {
-        Ok((argument,)) => crate::task::finish(closure(argument).outcome(), out),
+        Ok((argument,)) => {
+            descriptor::arrived();
+            crate::task::finish(closure(argument).outcome(), out)
+        }
         Err(error) => crate::task::unreadable::<(A,)>("arguments", &error, out),
     };
     let before = CLOSURE.replace(Some(Rc::new(erased)));

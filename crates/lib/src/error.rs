@@ -1,9 +1,10 @@
-//! Errors of pools: building them, and using them out of turn. How a *task* ended is a [`TaskError`](crate::TaskError).
+//! Errors of pools, processes and what they share: building them, and using them out of turn. How a *task* ended is a
+//! [`TaskError`](crate::TaskError).
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What went wrong with a pool; [`kind`](Self::kind) tells what to do about it.
+/// What went wrong; [`kind`](Self::kind) tells what to do about it.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -25,8 +26,6 @@ pub enum ErrorKind {
     Preload,
     /// Workers could be started but did not get ready; the message has the cause.
     Broken,
-    /// The pool was closed or terminated.
-    Closed,
     /// `join` before `close` or `terminate`.
     StillRunning,
     /// `join` from a callback of the same pool, which would wait for itself.
@@ -35,6 +34,40 @@ pub enum ErrorKind {
     ForeignProcess,
     /// The result is not there yet.
     NotReady,
+    /// A process is asked for what only one that was started can do.
+    NotStarted,
+    /// A process is started a second time.
+    AlreadyStarted,
+    /// The time that the caller gave has passed. Python's `TimeoutError`.
+    TimedOut,
+    /// A queue has no room now. Python's `queue.Full`.
+    Full,
+    /// A queue has nothing now. Python's `queue.Empty`.
+    Empty,
+    /// It was closed here, or the pool was closed or terminated. Python's `ValueError` for the use of what is closed.
+    Closed,
+    /// Whoever was at the other end is gone. Python's `EOFError` and `BrokenPipeError`.
+    Disconnected,
+    /// A lock is released by somebody who does not hold it, or more often than it was taken.
+    NotOwner,
+    /// A barrier was broken: by a time limit, by `abort`, or by the death of one who waited. Python's `BrokenBarrierError`.
+    BrokenBarrier,
+    /// A process died while it held it, and may have left it half changed.
+    Abandoned,
+    /// A value cannot be turned into bytes, or cannot travel.
+    NotSerializable,
+    /// Bytes are not those of the value that was expected.
+    NotDeserializable,
+    /// A message is larger than the limit.
+    TooLarge,
+    /// A type or a shape is not the one that is there.
+    Mismatch,
+    /// The other side does not have the same key. Python's `AuthenticationError`.
+    Authentication,
+    /// An operation that a server carried out failed there; the message is its own.
+    Remote,
+    /// The system refused it; the source says why.
+    System,
 }
 
 impl Error {

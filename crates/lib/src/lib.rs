@@ -45,6 +45,7 @@ pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
 pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
+pub use wire::descriptor::Descriptor;
 pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state};
 
 /// Names that the expansion of [`task`] and the command line need; no part of the public interface.

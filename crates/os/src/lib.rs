@@ -13,6 +13,7 @@ pub mod child;
 pub mod fd;
 pub mod image;
 pub mod measure;
+pub mod memory;
 pub mod mutant;
 pub mod output;
 pub mod page;

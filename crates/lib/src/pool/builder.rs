@@ -29,6 +29,7 @@ use crate::supervisor::staffing::Intensity;
 use crate::supervisor::state::Settings;
 use crate::task::{AsResult, AsState, Returns, Setup as SetUp, SetupCall, Unfit};
 use crate::wire::codec::encode;
+use crate::wire::descriptor::Parcel;
 use crate::wire::message::{Call, Setup};
 use crate::worker::HOOKS;
 use crate::{Error, ErrorKind, cpu};
@@ -288,7 +289,7 @@ impl Builder {
     pub fn validate(&self) -> Result<(), Error> {
         self.check()?;
         self.terms()?;
-        self.attributes.resolve()?;
+        self.attributes.resolve(self.capture.cap.is_some())?;
         Ok(())
     }
 
@@ -345,11 +346,11 @@ impl Builder {
         if captures {
             callbacks.start().map_err(|error| cannot_start("start the callback thread", error))?;
         }
-        let status = supervisor.wait_status(until, |status| status.ready > 0 || status.broken.is_some());
+        let status = supervisor.wait_status(until, |status| status.served || status.broken.is_some());
         if let Some(cause) = status.broken {
             return Err(Error::new(ErrorKind::Broken, format!("pool {:?} has no workers: {cause}", pool.name())));
         }
-        if status.ready == 0 {
+        if !status.served {
             let text = format!("no worker of pool {:?} was ready in time (see start_timeout)", pool.name());
             return Err(Error::new(ErrorKind::CannotStart, text));
         }
@@ -396,18 +397,23 @@ impl Builder {
     }
 
     /// What the OS layer and the workers need to know.
-    fn plan(self, name: String, settings: &Settings) -> Result<(Plan, Vec<u8>), Error> {
-        let attributes = self.attributes.resolve()?;
+    fn plan(self, name: String, settings: &Settings) -> Result<(Plan, Parcel), Error> {
+        let attributes = self.attributes.resolve(self.capture.cap.is_some())?;
         let variables = self.attributes.variables(settings.workers as usize);
         let group = self.attributes.group()?;
         let preload = self.preload.transpose().map_err(|unfit| unfit_error("preload", &unfit))?;
         let initializer = self.initializer.transpose().map_err(|unfit| unfit_error("the initializer", &unfit))?;
         let fresh_images = self.method == StartMethod::Spawn;
         let (by_guardian, by_worker) = if fresh_images { (None, preload) } else { (preload, None) };
-        let call = |SetupCall(entry, bound): SetupCall| Call::new(entry, bound);
+        let mut descriptors = Vec::new();
+        let mut call = |SetupCall(entry, bound): SetupCall| {
+            let call = Call::new(entry, bound.bytes, &bound.descriptors);
+            descriptors.extend(bound.descriptors);
+            call
+        };
         let setup = Setup {
-            preload: by_worker.map(call),
-            initializer: initializer.map(call),
+            preload: by_worker.map(&mut call),
+            initializer: initializer.map(&mut call),
             seed: settings.seed,
             tell_memory: self.memory.any(),
             attributes,
@@ -417,14 +423,14 @@ impl Builder {
         let plan = Plan {
             method: self.method.method(),
             name,
-            preload: by_guardian.map(|SetupCall(entry, bound): SetupCall| (entry as EntryPoint, bound)),
+            preload: by_guardian.map(|SetupCall(entry, bound): SetupCall| (entry as EntryPoint, bound.bytes)),
             group,
             variables,
             stdout_to_stderr: self.stdout == Stdout::ToStderr,
             threads_allowed: self.threads_allowed,
             limit: self.start_timeout,
         };
-        Ok((plan, bytes))
+        Ok((plan, Parcel { bytes, descriptors }))
     }
 }
 

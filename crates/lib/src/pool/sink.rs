@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::TaskError;
 use crate::supervisor::haul::Haul;
+use crate::wire::descriptor::Descriptor;
 
 /// Outcomes of tasks that follow each other. Values stay bytes until somebody wants them, in that reader's thread.
 #[derive(Debug)]
@@ -73,6 +74,12 @@ impl Batch {
             return Some(Err(&self.errors[found]));
         }
         Some(Ok(self.haul.get(self.places.start + place)))
+    }
+
+    /// The descriptors that have come with the outcome at `place`.
+    #[inline]
+    pub(crate) fn descriptors(&self, place: u32) -> &[Descriptor] {
+        self.haul.descriptors(self.places.start + place)
     }
 }
 

@@ -15,6 +15,7 @@ use ganger_os::thread::{OwnThread, spawn_own};
 use super::core::Core;
 use super::dispatch::FULL;
 use super::event::Event;
+use super::guardian::unwatch;
 use super::guest::{Guest, GuestRoom, Watch};
 use super::memory::{MemoryLimits, Sample};
 use super::state::{Phase, Settings};
@@ -22,6 +23,7 @@ use super::token::Token;
 use crate::pool::feed::Feeds;
 use crate::pool::output::Outlet;
 use crate::pool::sink::wake_all;
+use crate::wire::descriptor::Parcel;
 
 /// How long the guardian gets to kill and bury everything when the gang is dismissed.
 const DISMISSAL: Duration = Duration::from_secs(1);
@@ -29,7 +31,8 @@ const DISMISSAL: Duration = Duration::from_secs(1);
 /// What is known of the gang from outside of the lock.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Status {
-    pub(crate) ready: usize,
+    /// A worker has been ready; it may have been dismissed since.
+    pub(crate) served: bool,
     pub(crate) broken: Option<String>,
     /// The gang is dismissed: no process is left.
     pub(crate) dismissed: bool,
@@ -61,7 +64,7 @@ impl Supervisor {
         settings: Settings,
         memory_limits: MemoryLimits,
         outlet: Option<Outlet>,
-        setup: Vec<u8>,
+        setup: Parcel,
         guardian: (Guardian, Option<Plan>),
         name: &str,
     ) -> io::Result<Arc<Self>> {
@@ -123,12 +126,12 @@ impl Supervisor {
         core.flush();
         let wakers = core.take_wakers();
         let look = core.next_look();
-        let finishing = core.finishing;
+        let calls = calls_driver(&core);
         drop(core);
-        if self.oversleeps(look) || (finishing && self.asleep_until.load(Ordering::SeqCst) != 0) {
+        if self.oversleeps(look) || (calls && self.asleep_until.load(Ordering::SeqCst) != 0) {
             self.waker.wake();
         }
-        if finishing {
+        if calls {
             self.guests.recall_driver();
         }
         (result, wakers)
@@ -157,11 +160,11 @@ impl Supervisor {
         }
         let widened = self.feeds.widen(|job| core.look_ahead(job));
         core.wake_later(widened);
-        let ready = core.ready_workers();
+        let served = core.has_served();
         let broken = (core.phase() == Phase::Broken).then(|| core.cause.clone().unwrap_or_default());
         let mut status = self.lock_status();
-        if status.ready != ready || status.broken != broken {
-            status.ready = ready;
+        if (served && !status.served) || status.broken != broken {
+            status.served |= served;
             status.broken = broken;
             self.status_changed.notify_all();
         }
@@ -176,10 +179,8 @@ impl Supervisor {
     /// driver comes and fetches it, with all that have gathered until it is there: so a fast input is taken in large pieces,
     /// and a slow one at once.
     pub(crate) fn offer(&self, priority: i32) {
-        let appetite = self.appetite.load(Ordering::SeqCst);
-        // One that has changed meanwhile was published after the task was there: it was seen.
-        let wanted = i64::from(priority) >= appetite;
-        if wanted && self.appetite.compare_exchange(appetite, FULL, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        let wanted = |appetite: i64| (i64::from(priority) >= appetite).then_some(FULL);
+        if self.appetite.fetch_update(Ordering::SeqCst, Ordering::SeqCst, wanted).is_ok() {
             self.waker.wake();
         }
     }
@@ -265,18 +266,20 @@ impl Supervisor {
         loop {
             if let Some(nap) = self.guests.nap(&mut watch) {
                 thread.park(|| self.guests.sleep(nap));
-                if !self.finishing() {
+                if !calls_driver(&self.lock()) {
                     continue;
                 }
             }
-            let (look, finishing) = {
-                let core = self.lock();
-                // Under the lock: whoever changes the core after this sees when the driver wakes up.
-                let look = core.next_look();
-                let until = look.map_or(u64::MAX, |look| self.nanos(look));
-                self.asleep_until.store(until, Ordering::SeqCst);
-                (look, core.finishing)
-            };
+            let core = self.lock();
+            if core.wants_guardian() {
+                drop(core);
+                self.with_core(Core::start_guardian);
+                continue;
+            }
+            // Under the lock: whoever changes the core after this sees when the driver wakes up.
+            let (look, finishing) = (core.next_look(), core.finishing);
+            self.asleep_until.store(look.map_or(u64::MAX, |look| self.nanos(look)), Ordering::SeqCst);
+            drop(core);
             if finishing {
                 break;
             }
@@ -297,15 +300,10 @@ impl Supervisor {
         self.dismiss();
     }
 
-    fn finishing(&self) -> bool {
-        self.lock().finishing
-    }
-
     fn dismiss(&self) {
         let guardian = self.with_core(|core| core.guardian.take());
         if let Some(mut guardian) = guardian {
-            self.poller.remove(&guardian);
-            self.poller.remove(guardian.pidfd());
+            unwatch(&self.poller, &guardian);
             guardian.finish(DISMISSAL);
         }
         // Those whose guardian was gone may have lived on until now.
@@ -322,4 +320,9 @@ impl Supervisor {
         self.status_changed.notify_all();
         tracing::debug!("the gang is dismissed");
     }
+}
+
+/// Whether there is something that the driver's own thread has to do, guest or not.
+fn calls_driver(core: &Core) -> bool {
+    core.finishing || core.wants_guardian()
 }

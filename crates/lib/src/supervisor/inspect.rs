@@ -8,17 +8,17 @@ impl Core {
     /// whose result is there.
     pub(crate) fn inspect(&mut self) -> Vec<WorkerStatus> {
         self.collect_all();
-        let alive = self.links.values().filter(|link| link.dead_since.is_none() && !self.state.is_beside(link.id));
-        let mut workers: Vec<WorkerStatus> = alive
-            .filter_map(|link| {
+        let mut workers: Vec<WorkerStatus> = self
+            .living()
+            .map(|(link, pid)| {
                 let begun = self.state.begun(link.id, link.claimed());
                 let running = begun.and_then(|span| {
                     let stored = self.chunks.get(&span.chunk)?;
                     let index = stored.first + u64::from(span.first);
                     Some(RunningTask { task: stored.job.name.clone(), index, elapsed: link.since_moved() })
                 });
-                let (slot, pid) = (link.id.slot, link.pid?.cast_unsigned());
-                Some(WorkerStatus { slot, pid, ready: link.ready, leaving: self.state.is_leaving(link.id), running })
+                let leaving = self.state.is_leaving(link.id);
+                WorkerStatus { slot: link.id.slot, pid, ready: link.ready, leaving, running }
             })
             .collect();
         workers.sort_unstable_by_key(|worker| worker.slot);

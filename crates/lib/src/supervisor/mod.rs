@@ -6,7 +6,7 @@
 //!   [`dispatch`] and [`policy`]: who gets which tasks, and how many at once; [`staffing`] and [`succession`]: starting and
 //!   replacing workers, and the guardian; [`resize`] and [`idle`]: how many there are to be; [`stops`] and [`retries`]: ending what runs, and trying again.
 //! * [`core`]: the state, and what the actions act upon; one lock around it.
-//! * [`link`]: the supervisor's end of one worker; [`deaths`]: reading and judging; [`complete`]: outcomes;
+//! * [`link`]: the supervisor's end of one worker; [`flush`]: writing to it; [`deaths`]: reading and judging; [`complete`]: outcomes;
 //!   [`health`]: workers that get nowhere; [`guardian`]: its death and its successor.
 //! * [`output`]: whose output it is, when that is captured.
 //! * [`inspect`]: what the workers are doing, for people.
@@ -20,6 +20,7 @@ mod dispatch;
 mod doubt;
 pub(crate) mod driver;
 pub(crate) mod event;
+mod flush;
 mod guardian;
 mod guest;
 pub(crate) mod haul;

@@ -21,6 +21,11 @@ pub(super) enum Post {
 }
 
 impl State {
+    /// Whether one of the present guardian's workers has got ready.
+    pub(crate) fn has_served(&self) -> bool {
+        self.post == Post::Filled { proven: true }
+    }
+
     /// When the next guardian is to be started.
     pub(super) fn next_guardian(&self) -> Option<Time> {
         match self.post {

@@ -12,6 +12,7 @@ use ganger_os::mutant::{Protection, without};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::descriptor::{self, Parcel, Part};
 use super::frame::MOST_BYTES;
 
 /// Fixed width costs bytes for small numbers and saves time for all.
@@ -72,6 +73,13 @@ impl Writer for Out<'_> {
 /// Appends the bytes of `value` to `out`; after an error, `out` may hold a part of them.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     Ok(bincode::serde::encode_into_writer(value, Out(out), PLAIN)?)
+}
+
+/// The bytes of `value`, and the descriptors of the handles in it.
+pub(crate) fn encode_parcel<T: Serialize + ?Sized>(part: Part, value: &T) -> Result<Parcel, CodecError> {
+    let mut bytes = Vec::new();
+    let (encoded, descriptors) = descriptor::sending(part, || encode(value, &mut bytes));
+    encoded.map(|()| Parcel { bytes, descriptors })
 }
 
 /// Reads a value back that another process sent; bytes that are left over are an error, as they mean that the types

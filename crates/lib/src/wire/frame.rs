@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Bell,
     /// To the supervisor: a result that the ring had no room for. `status` and `nanos` are in `job` and `index`.
     Result,
+    /// Both ways: with this header come descriptors, `job` many, which belong to the next frame of another kind.
+    Descriptors,
 }
 
 /// A frame's header.
@@ -55,7 +57,7 @@ pub(crate) struct Header {
 pub(crate) struct Malformed;
 
 impl Kind {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Setup,
         Self::Define,
         Self::Forget,
@@ -65,10 +67,17 @@ impl Kind {
         Self::Unready,
         Self::Bell,
         Self::Result,
+        Self::Descriptors,
     ];
 }
 
 impl Header {
+    /// The header that so many descriptors come with.
+    pub(crate) fn of_descriptors(count: usize) -> Self {
+        let job = u32::try_from(count).expect("a message has 253 descriptors at the most");
+        Self { job, ..Self::plain(Kind::Descriptors, 0) }
+    }
+
     /// A header with nothing but a kind and the length of its body.
     pub(crate) fn plain(kind: Kind, length: usize) -> Self {
         let length = u32::try_from(length).expect("bodies are checked against MOST_BYTES before they are framed");
@@ -256,7 +265,7 @@ mod tests {
 
     #[test]
     fn foreign_bytes_and_lying_lengths_are_refused() {
-        for (place, value) in [(4, 2), (5, 9), (5, 255)] {
+        for (place, value) in [(4, 2), (5, 10), (5, 255)] {
             let mut bytes = header().to_bytes();
             bytes[place] = value;
             assert_eq!(Header::from_bytes(&bytes), Err(Malformed), "byte {place} = {value}");

@@ -161,6 +161,10 @@ impl Simulation<'_> {
         self.model.now = self.now;
         let mut span = self.model.submit(job, count);
         span.priority *= i32::from(self.fault != Fault::ForgetsPriorities);
+        if self.rng.below(8) == 0 {
+            let place = span.first + self.rng.below(count.into()) as u32;
+            self.model.task((span.chunk, place)).poisonous = true;
+        }
         self.handle(Event::Submitted { span, terms: self.model.jobs[job.0 as usize].terms });
     }
 
