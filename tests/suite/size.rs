@@ -324,9 +324,9 @@ fn fifty_threads_and_a_shutdown(method: StartMethod) {
             pool.resize(2).unwrap();
             let _ = wait_until("something was done", SOON, || pool.apply(square, (1,)), |outcome| *outcome == Ok(1));
             if terminated {
-                pool.terminate()
+                pool.terminate();
             } else {
-                pool.close()
+                pool.close();
             }
             let outcomes = within("all handles", 3 * SOON, || {
                 threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
