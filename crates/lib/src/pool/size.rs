@@ -20,7 +20,7 @@ impl Pool {
     /// workers have not begun goes back to the queue and runs elsewhere, what they have begun they end, however
     /// long that takes; then they are told to leave, and killed if they have not a second later. So at most `workers` workers
     /// get tasks from now on, while [`workers`](Self::workers) and [`worker_pids`](Self::worker_pids) list all that
-    /// live, those that are on their way out ([`is_leaving`](crate::WorkerStatus::is_leaving)) included.
+    /// live, those that are on their way out ([`is_leaving`](crate::WorkerStatus::is_leaving)) included, until another one has their place.
     ///
     /// It may be called again before an earlier call has taken effect, from any thread: what was asked for last
     /// holds, and workers that are wanted again before they were told to leave stay. Asking for what there is changes nothing.
@@ -53,10 +53,10 @@ impl Pool {
     }
 
     /// How many workers the pool is to have at most: what it was built with, or was [asked](Self::resize) for last. How many
-    /// live, [`workers`](Self::workers) tells.
+    /// live, [`workers`](Self::workers) tells. In a forked copy of the process that built it, 0.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.gang().supervisor.with_core(|core| core.size()) as usize
+        if self.gang().foreign() { 0 } else { self.gang().supervisor.with_core(|core| core.size()) as usize }
     }
 }
 

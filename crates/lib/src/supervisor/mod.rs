@@ -43,6 +43,8 @@ mod simulation;
 mod situations;
 #[cfg(test)]
 mod situations_of_limits;
+#[cfg(test)]
+mod situations_of_size;
 pub(crate) mod staffing;
 pub(crate) mod state;
 mod stops;
