@@ -37,6 +37,7 @@ mod output;
 mod readme;
 mod retries;
 mod shared;
+mod size;
 mod supervisor;
 mod sync;
 mod syscalls;
@@ -75,6 +76,7 @@ const CONTRACT: &[Contract] = &[
     memory::CONTRACT,
     retries::CONTRACT,
     shared::CONTRACT,
+    size::CONTRACT,
     methods::CONTRACT,
     output::CONTRACT,
     supervisor::CONTRACT,

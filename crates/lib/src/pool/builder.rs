@@ -19,6 +19,7 @@ use super::feed::LookAhead;
 use super::gang::Gang;
 use super::output::{Capture, Outlet};
 use super::sink::deadline;
+use super::size::check_size;
 use super::start::{StartMethod, Stdout};
 use super::terms::Retry;
 use crate::TaskOutput;
@@ -66,6 +67,8 @@ pub struct Builder {
     pub(super) retry: Option<Retry>,
     pub(super) memory: MemoryLimits,
     pub(super) attributes: Attributes,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) min_workers: Option<usize>,
     max_tasks: Option<usize>,
     jitter: usize,
     name: Option<String>,
@@ -96,6 +99,8 @@ impl Default for Builder {
             retry: None,
             memory: MemoryLimits::default(),
             attributes: Attributes::default(),
+            idle_timeout: None,
+            min_workers: None,
             max_tasks: None,
             jitter: 0,
             name: None,
@@ -351,11 +356,11 @@ impl Builder {
         if captures {
             callbacks.start().map_err(|error| cannot_start("start the callback thread", error))?;
         }
-        let status = supervisor.wait_status(until, |status| status.ready > 0 || status.broken.is_some());
+        let status = supervisor.wait_status(until, |status| status.served || status.broken.is_some());
         if let Some(cause) = status.broken {
             return Err(Error::new(ErrorKind::Broken, format!("pool {:?} has no workers: {cause}", pool.name())));
         }
-        if status.ready == 0 {
+        if !status.served {
             let text = format!("no worker of pool {:?} was ready in time (see start_timeout)", pool.name());
             return Err(Error::new(ErrorKind::CannotStart, text));
         }
@@ -365,10 +370,7 @@ impl Builder {
 
     fn check(&self) -> Result<Settings, Error> {
         let workers = self.workers.unwrap_or_else(cpu::cpu_count);
-        let most = 1 << 20;
-        if workers == 0 || workers > most {
-            return Err(invalid(format!("workers is {workers}: a pool needs at least 1, and at most {most}")));
-        }
+        check_size(workers)?;
         if self.max_tasks == Some(0) {
             return Err(invalid("max_tasks_per_worker is 0: a worker runs at least 1 task".to_owned()));
         }
@@ -393,7 +395,6 @@ impl Builder {
             ));
         }
         let narrow = |tasks: usize| u32::try_from(tasks).unwrap_or(u32::MAX);
-        let usual = || Intensity { most: narrow(3 * workers).max(10), period: Duration::from_secs(5) };
         Ok(Settings {
             workers: narrow(workers),
             max_tasks: self.max_tasks.map(narrow),
@@ -401,7 +402,9 @@ impl Builder {
             seed: self.seed.unwrap_or_else(fresh_seed),
             start_timeout: self.start_timeout,
             grace: self.grace,
-            intensity: self.intensity.unwrap_or_else(usual),
+            intensity: self.intensity,
+            idle_timeout: self.idle_timeout,
+            min_workers: self.least_workers(workers)?,
         })
     }
 

@@ -99,6 +99,32 @@ impl Pool {
         self.with(|terms| terms.set_retry(retry))
     }
 
+    /// Another handle of the same gang, whose tasks have this priority; without it, they have 0. Python's pools have none.
+    ///
+    /// What waits with a higher priority is sent to workers first, and what waits with the same in the order of its
+    /// submission; that holds for tasks of all handles, and for those that `imap` has pulled from its input. What is with a
+    /// worker already is not taken back for it: a more urgent task is behind the one that the worker runs and what was sent ahead
+    /// of time: one or two milliseconds of work, as far as it is known how long such tasks take; or one task, if that is known to
+    /// take less than 20 ms; or, where a chunk size is set, less than three chunks. A task that is tried again alone, after it killed its worker, waits apart from the others.
+    ///
+    /// A lower priority is no share: as long as there is more urgent work for all workers, the less urgent waits.
+    /// [`queue_timeout`](crate::Builder::queue_timeout) bounds that.
+    ///
+    /// ```
+    /// # let pool = ganger::Pool::new(1)?;
+    /// fn square(x: i64) -> i64 { x * x }
+    /// let background = pool.with_priority(-1).map_async(square, 0..1000);
+    /// let urgent = pool.with_priority(10).apply_async(square, (7,));
+    /// assert_eq!((urgent.get()?, background.get()?.len()), (49, 1000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "the handle itself is as it was"]
+    pub fn with_priority(&self, priority: i32) -> Self {
+        let mut other = self.clone();
+        other.terms.set_priority(priority);
+        other
+    }
+
     fn with(&self, change: impl FnOnce(&mut Terms) -> Result<(), Error>) -> Result<Self, Error> {
         let mut other = self.clone();
         change(&mut other.terms)?;

@@ -1,7 +1,7 @@
 //! The pool: Python's `multiprocessing.Pool`, without its traps.
 //!
 //! * [`builder`], [`limits`], [`attributes`], [`budget`], [`start`]: how a pool is made. [`gang`]: what its handles share. [`methods`]: its calls;
-//!   [`life`]: its end. [`exit`]: what workers do before they leave. [`output`]: what tasks print.
+//!   [`size`]: how many workers it has; [`life`]: its end. [`exit`]: what workers do before they leave. [`output`]: what tasks print.
 //! * [`terms`]: what calls ask for. [`job`]: one call of a method. [`sink`]: where its outcomes arrive. [`feed`]: where lazy input comes from.
 //!   [`fold`]: calls of which only a sum comes back. [`share`]: calls with a value for all workers.
 //! * [`handle`], [`wait`](self::wait()), [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`output`]: where
@@ -28,6 +28,7 @@ pub(crate) mod output;
 mod read;
 mod share;
 pub(crate) mod sink;
+mod size;
 mod start;
 pub(crate) mod status;
 mod terms;

@@ -39,16 +39,16 @@ impl State {
     /// Whether a worker without tasks may get some.
     pub(super) fn may_employ(&self) -> bool {
         // Usually all may, and nobody need be counted.
-        self.allowance.busy as usize >= self.seats.len() || self.busy() < self.allowance.busy
+        self.allowance.busy >= self.places() || self.busy() < self.allowance.busy
     }
 
-    /// How many places may have a worker.
-    pub(super) fn staffed(&self) -> usize {
-        self.seats.len().min(self.allowance.staff as usize)
+    /// So many places, the first ones, may have a worker.
+    pub(super) fn places_allowed(&self) -> usize {
+        self.allowance.staff as usize
     }
 
     pub(crate) fn places(&self) -> u32 {
-        self.seats.len() as u32
+        self.settings.workers
     }
 
     /// How many more workers could have tasks, if they were allowed to.
@@ -89,14 +89,16 @@ mod tests {
             seed: 0,
             start_timeout: Time::from_secs(30),
             grace: Time::from_secs(1),
-            intensity: Intensity { most: 12, period: Time::from_secs(5) },
+            intensity: Some(Intensity { most: 12, period: Time::from_secs(5) }),
+            idle_timeout: None,
+            min_workers: 1,
         });
         state.allowance = allowance;
         state
     }
 
     fn submit(state: &mut State, count: u32) -> usize {
-        let span = Span { chunk: ChunkId(0), job: JobId(0), first: 0, count };
+        let span = Span { chunk: ChunkId(0), job: JobId(0), first: 0, count, priority: 0 };
         let terms = JobTerms { chunksize: Some(1), ..JobTerms::default() };
         sent(&tell(state, Event::Submitted { span, terms }))
     }
@@ -131,7 +133,7 @@ mod tests {
         let mut state = pool(Allowance { busy: 0, staff: 1 });
         assert_eq!(tell(&mut state, Event::DeadlinePassed), [Action::Start(worker(0))]);
         tell(&mut state, Event::WorkerReady(worker(0)));
-        assert_eq!((submit(&mut state, 2), state.demand()), (0, 2));
+        assert_eq!((submit(&mut state, 1), state.demand()), (0, 1));
         assert_eq!(state.next_deadline(), None, "it waits for nothing but its allowance");
         let more = tell(&mut state, Event::Allowed(Allowance { busy: 3, staff: 3 }));
         assert_eq!(more.iter().filter(|action| matches!(action, Action::Start(_))).count(), 2);

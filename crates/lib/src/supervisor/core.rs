@@ -96,7 +96,7 @@ pub(crate) struct Core {
     /// To be woken when the lock is free.
     pub(super) wakers: Vec<Waker>,
     /// Links that have something to write.
-    unflushed: Vec<WorkerId>,
+    pub(super) unflushed: Vec<WorkerId>,
 }
 
 impl Core {
@@ -152,8 +152,13 @@ impl Core {
         self.state.phase()
     }
 
-    pub(crate) fn hungry(&self) -> bool {
-        self.state.hungry()
+    pub(crate) fn size(&self) -> u32 {
+        self.state.size()
+    }
+
+    /// See [`State::appetite`].
+    pub(crate) fn appetite(&self) -> i64 {
+        self.state.appetite()
     }
 
     /// Whether there are tasks that are not completed, or inputs that are not at their end.
@@ -161,8 +166,9 @@ impl Core {
         self.state.has_work()
     }
 
-    pub(crate) fn ready_workers(&self) -> usize {
-        self.state.ready_workers()
+    /// Whether one of the guardian's workers has been ready.
+    pub(crate) fn has_served(&self) -> bool {
+        self.state.has_served()
     }
 
     /// The process ids of the workers that are alive, as far as is known.
@@ -223,7 +229,7 @@ impl Core {
         let Chunk { first, bytes, offsets, descriptors, aside } = chunk;
         let (job_of_it, bytes) = (job.clone(), Arc::new(bytes));
         self.chunks.insert(id, Stored { job: job_of_it, first, bytes, offsets, descriptors, aside, left: count });
-        let span = Span { chunk: id, job: job.id, first: 0, count };
+        let span = Span { chunk: id, job: job.id, first: 0, count, priority: job.terms.priority };
         self.handle(Event::Submitted { span, terms: job.terms });
     }
 
@@ -430,45 +436,6 @@ impl Core {
         self.cause = Some(cause);
     }
 
-    /// Writes what the actions have queued.
-    pub(crate) fn flush(&mut self) {
-        let mut workers = std::mem::take(&mut self.unflushed);
-        let mut again = Vec::new();
-        for worker in workers.drain(..) {
-            // One that is not read any more is dead or about to be killed, and nobody would say when it has room.
-            let Some(link) = self.links.get_mut(&worker).filter(|link| link.is_read()) else { continue };
-            if link.watched_for_room && !std::mem::take(&mut link.stirred) {
-                // It was full, and the poller has not said otherwise.
-                continue;
-            }
-            let more = match link.flush() {
-                Ok(more) => more,
-                // The worker is dead or dying, which its pidfd reports.
-                Err(error) if is_gone(&error) => false,
-                Err(_) => {
-                    // The kernel is short of memory: it is tried again at the next look.
-                    again.push(worker);
-                    continue;
-                }
-            };
-            if more != link.watched_for_room {
-                let interest = if more { Interest::ReadWrite } else { Interest::Read };
-                if self.poller.change(&link.socket, Token::Link(link.id).to_u64(), interest).is_ok() {
-                    link.watched_for_room = more;
-                } else {
-                    // Nobody would say when there is room: it is tried again at the next look.
-                    again.push(worker);
-                }
-            }
-        }
-        self.unflushed = workers;
-        self.unflushed.append(&mut again);
-    }
-
-    pub(super) fn flush_later(&mut self, worker: WorkerId) {
-        self.unflushed.push(worker);
-    }
-
     /// Cancels a job; when this returns, all of its tasks that had not begun are completed.
     pub(crate) fn cancel(&mut self, job: JobId) {
         self.handle(Event::Cancelled(job));
@@ -519,12 +486,6 @@ impl Core {
             _ => "was cancelled".to_owned(),
         }
     }
-}
-
-/// Whether an error of a link says that nobody is at its other end.
-fn is_gone(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
-    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
 }
 
 /// How often results are collected that nobody announces.

@@ -36,11 +36,6 @@ impl Retries {
         self.delayed.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// How many wait for a fresh worker.
-    pub(super) fn alone(&self) -> usize {
-        self.alone.len()
-    }
-
     /// Takes out what `unwanted` says.
     pub(super) fn remove(&mut self, unwanted: impl Fn(&Span) -> bool) -> Vec<Span> {
         let mut removed = Vec::new();
@@ -78,6 +73,11 @@ impl Retries {
     /// Takes back what was sent to a fresh worker, which did not begin it.
     pub(super) fn put_back(&mut self, span: Span) {
         self.alone.push_front(span);
+    }
+
+    /// How many tasks wait for a fresh worker.
+    pub(super) fn alone(&self) -> usize {
+        self.alone.len()
     }
 
     /// Whether an attempt of the first task of `span` has failed.
@@ -185,17 +185,23 @@ impl State {
             worker.alone = true;
             out.push(Action::Send { worker: worker.id, span, epoch: worker.epoch, position, eager: true });
         }
-        self.make_room(out);
+        self.make_room(now, out);
     }
 
     /// Has as many workers replaced as there are tasks that want a fresh one, but for those that will be fresh anyway.
-    fn make_room(&mut self, out: &mut Vec<Action>) {
+    fn make_room(&mut self, now: Time, out: &mut Vec<Action>) {
+        if self.retries.alone.is_empty() {
+            return;
+        }
+        self.rouse_for(now, self.retries.alone.len() as u64);
         let coming =
             |worker: Option<&Worker>| worker.is_none_or(|worker| worker.stage != Stage::Ready || worker.is_leaving());
-        let coming = self.seats.iter().take(self.staffed()).filter(|seat| coming(seat.worker.as_ref())).count();
-        for _ in coming..self.retries.alone.len().min(self.staffed()) {
+        let places = self.places_allowed();
+        let coming = self.seats.staffed(places).filter(|seat| coming(seat.worker.as_ref())).count();
+        for _ in coming..self.retries.alone.len().min(self.settings.workers as usize).min(places) {
             let workers = self.seats.serving_mut();
-            let usable = workers.filter(|worker| worker.stage == Stage::Ready && !worker.spent && !worker.alone);
+            let usable = workers
+                .filter(|worker| worker.stage == Stage::Ready && !worker.spent && !worker.surplus && !worker.alone);
             let Some(worker) = usable.min_by_key(|worker| worker.ahead()) else { return };
             worker.spent = true;
             super::stops::recall(worker, out);

@@ -28,6 +28,13 @@ pub(crate) struct Intensity {
     pub(crate) period: Duration,
 }
 
+impl Intensity {
+    /// That of a gang of so many workers for which none was asked for.
+    fn usual(workers: u32) -> Self {
+        Self { most: workers.saturating_mul(3).max(10), period: Duration::from_secs(5) }
+    }
+}
+
 /// Ends of workers that no task is to blame for, since a task was last done.
 #[derive(Debug, Default)]
 pub(super) struct Restarts {
@@ -85,8 +92,12 @@ impl State {
         self.ended_for_nothing(now);
     }
 
+    pub(crate) fn intensity(&self) -> Intensity {
+        self.settings.intensity.unwrap_or_else(|| Intensity::usual(self.settings.workers))
+    }
+
     pub(super) fn ended_for_nothing(&mut self, now: Time) {
-        self.unstable |= self.restarts.are_too_many(now, self.settings.intensity);
+        self.unstable |= self.restarts.are_too_many(now, self.intensity());
     }
 
     /// A task was done: as long as that happens, ends of workers are no reason to give up.
@@ -116,17 +127,18 @@ impl State {
                 worker.stage = Stage::Doomed;
                 out.push(Action::Kill(worker.id));
             }
-            if over && worker.idle() {
+            if (over || worker.surplus) && worker.idle() {
                 retire(worker, until, out);
             }
         }
-        let staffed = self.staffed();
+        self.seats.trim();
+        let places = self.places_allowed();
         for (slot, seat) in self.seats.iter_mut().enumerate() {
-            if seat.worker.as_ref().is_some_and(|worker| worker.stage == Stage::Doomed) {
+            if seat.worker.as_ref().is_some_and(|it| matches!(it.stage, Stage::Doomed | Stage::Retiring { .. })) {
                 seat.succeed();
             }
             let Some(worker) = seat.worker.as_mut().filter(|worker| worker.idle()) else { continue };
-            if worker.is_leaving() || slot >= staffed {
+            if worker.is_leaving() || slot >= places {
                 retire(worker, until, out);
                 seat.succeed();
             } else if worker.draining || worker.sent > POSITIONS / 2 {
@@ -139,8 +151,8 @@ impl State {
 
     /// Ends the starts in places that are to have no worker any more.
     pub(super) fn dismiss_starting(&mut self, out: &mut Vec<Action>) {
-        let staffed = self.staffed();
-        for seat in self.seats.iter_mut().skip(staffed) {
+        let places = self.places_allowed();
+        for seat in self.seats.iter_mut().skip(places) {
             for worker in seat.worker.iter_mut().chain(&mut seat.beside) {
                 if matches!(worker.stage, Stage::Starting { .. }) {
                     worker.stage = Stage::Doomed;
@@ -156,7 +168,7 @@ impl State {
 
     /// When the next process is to be started.
     pub(super) fn next_start(&self) -> Option<Time> {
-        let seats = self.seats.iter().take(self.staffed()).filter(|seat| seat.wants_start());
+        let seats = self.seats.iter().take(self.places_allowed()).filter(|seat| seat.wants_start());
         self.can_start_workers().then(|| seats.map(|seat| seat.retry_at).min()).flatten()
     }
 
@@ -168,9 +180,9 @@ impl State {
         if !self.can_start_workers() {
             return;
         }
-        let staffed = self.staffed();
+        let places = self.places_allowed();
         let settings = &self.settings;
-        for (slot, seat) in self.seats.iter_mut().enumerate().take(staffed) {
+        for (slot, seat) in self.seats.iter_mut().enumerate().take(places) {
             if seat.wants_start() && seat.retry_at <= now {
                 seat.generation += 1;
                 let id = WorkerId { slot: slot as u32, generation: seat.generation };
@@ -181,7 +193,7 @@ impl State {
     }
 }
 
-fn retire(worker: &mut Worker, until: Time, out: &mut Vec<Action>) {
+pub(super) fn retire(worker: &mut Worker, until: Time, out: &mut Vec<Action>) {
     worker.stage = Stage::Retiring { until: Some(until) };
     out.push(Action::Retire(worker.id));
 }
