@@ -32,6 +32,7 @@ mod output;
 mod readme;
 mod retries;
 mod supervisor;
+mod sync;
 mod syscalls;
 mod terminate;
 mod wait;
@@ -65,6 +66,7 @@ const CONTRACT: &[Contract] = &[
     methods::CONTRACT,
     output::CONTRACT,
     supervisor::CONTRACT,
+    sync::CONTRACT,
     terminate::CONTRACT,
     wait::CONTRACT,
     attributes::CONTRACT,
@@ -80,6 +82,7 @@ const ONCE: &[(&str, Once)] = &[
     ("methods", methods::ONCE),
     ("readme", readme::ONCE),
     ("supervisor", supervisor::ONCE),
+    ("sync", sync::ONCE),
 ];
 
 fn main() -> std::process::ExitCode {
@@ -94,7 +97,7 @@ fn main() -> std::process::ExitCode {
             ..Case::new(format!("cgroup::{name}::{method}"), Box::new(move || run(method)))
         })
     });
-    let traced = syscalls::cells().chain(host::cases());
+    let traced = syscalls::cells().chain(host::cases()).chain(sync::cases());
     let cases: Vec<Case> = contract.chain(in_groups).chain(once).chain(faults::matrix()).chain(traced).collect();
     ganger_tests::run(&cases, &on_demand)
 }

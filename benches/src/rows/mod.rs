@@ -1,6 +1,7 @@
 //! The rows of the table, one promise each.
 
 mod apply;
+mod bytes;
 mod imap;
 mod map;
 mod start;
@@ -24,6 +25,7 @@ pub(crate) enum Row {
     Map,
     Start,
     Stream,
+    Bytes,
 }
 
 /// What was found out about it.
@@ -44,7 +46,7 @@ impl Report {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 5] = [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream];
+    pub(crate) const ALL: [Self; 6] = [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream, Self::Bytes];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -53,6 +55,7 @@ impl Row {
             Self::Map => "map",
             Self::Start => "start",
             Self::Stream => "stream",
+            Self::Bytes => "bytes",
         }
     }
 
@@ -64,6 +67,7 @@ impl Row {
             Self::Map => map::measure(quick),
             Self::Start => start::measure(quick),
             Self::Stream => stream::measure(quick),
+            Self::Bytes => bytes::measure(quick),
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod registry;
 mod rlimit;
 mod rng;
 mod supervisor;
+mod sync;
 mod task;
 mod trouble;
 mod wire;
@@ -43,6 +44,10 @@ pub use pool::{
 };
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
+pub use sync::{
+    Abandoned, Barrier, BoundedSemaphore, Condition, Event, Lock, LockGuard, Permit, RLock, RLockGuard, ReadGuard,
+    RwLock, Semaphore, WriteGuard,
+};
 pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
 pub use wire::descriptor::Descriptor;

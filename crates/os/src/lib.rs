@@ -14,6 +14,7 @@ pub mod fd;
 pub mod frozen;
 pub mod image;
 pub mod lease;
+pub mod lock;
 pub mod measure;
 pub mod memory;
 pub mod mutant;

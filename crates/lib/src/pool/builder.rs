@@ -284,7 +284,7 @@ impl Builder {
     pub fn validate(&self) -> Result<(), Error> {
         self.check()?;
         self.terms()?;
-        self.attributes.resolve()?;
+        self.attributes.resolve(self.capture.cap.is_some())?;
         Ok(())
     }
 
@@ -395,7 +395,7 @@ impl Builder {
 
     /// What the OS layer and the workers need to know.
     fn plan(self, name: String, settings: &Settings) -> Result<(Plan, Parcel), Error> {
-        let attributes = self.attributes.resolve()?;
+        let attributes = self.attributes.resolve(self.capture.cap.is_some())?;
         let variables = self.attributes.variables(settings.workers as usize);
         let group = self.attributes.group()?;
         let preload = self.preload.transpose().map_err(|unfit| unfit_error("preload", &unfit))?;

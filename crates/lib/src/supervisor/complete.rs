@@ -35,8 +35,9 @@ impl Core {
         match (ending, worker) {
             (Ending::Delivered, Some(worker)) => self.delivered(job, first, count, worker, None),
             (Ending::Late(cause), Some(worker)) => self.delivered(job, first, count, worker, Some(cause)),
-            (Ending::Lost, Some(worker)) => self.lost(job, first, count, worker, None),
-            (Ending::Stopped(cause), Some(worker)) => self.lost(job, first, count, worker, Some(cause)),
+            (Ending::Lost | Ending::Deadly | Ending::Stopped(_), Some(worker)) => {
+                self.lost(job, first, count, worker, ending)
+            }
             _ => self.not_run(job, first, count, ending),
         }
     }
@@ -131,11 +132,10 @@ impl Core {
         link.take_strays().into_iter().for_each(|stray| self.put_output(None, (link.id.slot, link.pid), stray));
     }
 
-    fn lost(&mut self, job: &Job, first: u64, count: u32, worker: WorkerId, stop: Option<Cause>) -> Batch {
-        let errors = (first..first + u64::from(count)).map(|index| match (&self.obituary, stop) {
-            (Some(obituary), None) => obituary.to_error(job, index),
-            (Some(obituary), Some(cause)) => obituary.to_stopped(job, index, cause),
-            (None, _) => job.error(TaskErrorKind::Lost, "was lost: its worker is gone", index),
+    fn lost(&mut self, job: &Job, first: u64, count: u32, worker: WorkerId, ending: Ending) -> Batch {
+        let errors = (first..first + u64::from(count)).map(|index| match &self.obituary {
+            Some(obituary) => obituary.to_error(job, index, ending),
+            None => job.error(TaskErrorKind::Lost, "was lost: its worker is gone", index),
         });
         let mut errors: Vec<TaskError> = errors.collect();
         if let (Some(output), Some(error)) =

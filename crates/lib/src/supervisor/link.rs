@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use ganger_os::child::{Exit, PidFd, Usage};
 use ganger_os::fd::Fd;
 use ganger_os::page::{Page, Results};
+use ganger_os::poll::Poller;
 use ganger_os::socket::{self, Arrivals, Received};
 
 use super::core::Stored;
@@ -154,8 +155,8 @@ impl Link {
 
     // Output.
 
-    pub(super) fn set_output(&mut self, output: Output) {
-        self.output = Some(Box::new(output));
+    pub(super) fn set_output(&mut self, output: Output) -> &mut Output {
+        self.output.insert(Box::new(output))
     }
 
     pub(super) fn output(&mut self) -> Option<&mut Output> {
@@ -173,6 +174,20 @@ impl Link {
         output.divide(self.results.page(), haul, begun);
         self.output = Some(output);
         sound
+    }
+
+    /// Stops watching what would be reported as readable for ever: pipes at their end, and the socket when nothing more
+    /// [is read](Self::is_read) from it. `was_read` tells whether that was so before.
+    pub(super) fn unwatch_ended(&mut self, poller: &Poller, was_read: bool) {
+        if was_read && !self.is_read() {
+            poller.remove(&self.socket);
+        }
+        self.output.iter_mut().flat_map(|output| output.newly_ended()).for_each(|drain| poller.remove(drain));
+    }
+
+    /// Whether its socket may have something to say: it is not at its end, and its worker has not broken the protocol.
+    pub(super) fn is_read(&self) -> bool {
+        self.ended_since.is_none() && self.violation.is_none()
     }
 
     /// What the worker, which is dead, has written and no result has explained.

@@ -82,7 +82,6 @@ impl Descriptor {
     }
 
     /// What `make` makes of it, once for all clones: it lives as long as they do.
-    #[cfg_attr(not(test), expect(dead_code, reason = "mappings of shared memory will use it"))]
     pub(crate) fn made<T, E>(&self, make: impl FnOnce(BorrowedFd<'_>) -> Result<T, E>) -> Result<Arc<T>, E>
     where
         T: Any + Send + Sync,

@@ -10,7 +10,6 @@ use ganger_os::child::{leave, own_peak_memory};
 use ganger_os::fd::Fd;
 use ganger_os::image::{EntryPoint, Shim};
 use ganger_os::page::Page;
-use ganger_os::process::own_private_memory;
 use ganger_os::socket::{self, Arrivals, Received};
 use ganger_os::thread::ForkCheck;
 
@@ -134,15 +133,15 @@ impl Worker {
             self.output = Some(Output::install(pipes).map_err(|_| End::Unable)?);
         }
         let tell_memory = setup.tell_memory;
-        match setup::get_ready(setup, self.name.0, self.take_descriptors()) {
-            Ok(()) => {
+        let ready = setup::get_ready(setup, self.name.0, self.take_descriptors());
+        match ready.and_then(|()| setup::own_memory(tell_memory)) {
+            Ok(index) => {
                 // Before the initializer has run there is nobody who could listen, except under `fork`.
                 let (slot, generation) = self.name;
                 self.span = Some(tracing::info_span!("worker", slot, generation).entered());
                 tracing::debug!(pid = std::process::id(), "ready");
                 // What getting ready has printed is not the first task's.
                 flush();
-                let index = if tell_memory { own_private_memory() } else { 0 };
                 self.send(Header { index, ..Header::plain(Kind::Ready, 0) }, &[])
             }
             Err(text) => {

@@ -3,6 +3,7 @@
 use std::io;
 
 use ganger_os::image::EntryPoint;
+use ganger_os::process::own_private_memory;
 use ganger_os::{rlimit, scheduling};
 
 use super::panics::{caught, install_hook};
@@ -32,6 +33,13 @@ pub(super) fn get_ready(setup: Setup, slot: u32, mut descriptors: Vec<Descriptor
         }
     }
     Ok(())
+}
+
+/// How many bytes this process holds for itself, if it is to say. A number that is made up instead would have its first
+/// task pay for what it held before.
+pub(super) fn own_memory(wanted: bool) -> Result<u64, String> {
+    let own = if wanted { own_private_memory() } else { Ok(0) };
+    own.map_err(|error| format!("cannot measure its memory, which has a limit: {error}"))
 }
 
 /// Gives this process its attributes. It has one thread so far: whatever starts later inherits them.
