@@ -29,6 +29,7 @@ mod map;
 mod memory;
 mod methods;
 mod output;
+mod pipe;
 mod readme;
 mod retries;
 mod supervisor;
@@ -65,6 +66,7 @@ const CONTRACT: &[Contract] = &[
     retries::CONTRACT,
     methods::CONTRACT,
     output::CONTRACT,
+    pipe::CONTRACT,
     supervisor::CONTRACT,
     sync::CONTRACT,
     terminate::CONTRACT,
@@ -80,6 +82,7 @@ const ONCE: &[(&str, Once)] = &[
     ("memory", memory::ONCE),
     ("guardian", guardian::ONCE),
     ("methods", methods::ONCE),
+    ("pipe", pipe::ONCE),
     ("readme", readme::ONCE),
     ("supervisor", supervisor::ONCE),
     ("sync", sync::ONCE),

@@ -20,6 +20,7 @@ mod cpu;
 mod error;
 mod outcome;
 mod output;
+mod pipe;
 mod pool;
 pub mod registry;
 mod rlimit;
@@ -38,6 +39,7 @@ pub use error::{Error, ErrorKind, Timeout};
 pub use ganger_macros::task;
 pub use outcome::{TaskError, TaskErrorKind};
 pub use output::{TaskOutput, Written};
+pub use pipe::{Connection, one_way, pipe};
 pub use pool::{
     AsyncResult, Builder, Callbacks, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, ReturnWhen, RunningTask,
     StartMethod, Stdout, Waited, WorkerStatus, wait,
@@ -52,6 +54,11 @@ pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
 pub use wire::descriptor::Descriptor;
 pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state};
+
+/// The ends of [pipes](crate::pipe()), and waiting for several of them. Python's `multiprocessing.connection`.
+pub mod connection {
+    pub use crate::pipe::{Connection, Nothing, Receiver, Sender, one_way, pipe, wait};
+}
 
 /// Names that the expansion of [`task`] and the command line need; no part of the public interface.
 #[doc(hidden)]
