@@ -30,6 +30,7 @@ mod memory;
 mod methods;
 mod output;
 mod pipe;
+mod queue;
 mod readme;
 mod retries;
 mod supervisor;
@@ -67,6 +68,7 @@ const CONTRACT: &[Contract] = &[
     methods::CONTRACT,
     output::CONTRACT,
     pipe::CONTRACT,
+    queue::CONTRACT,
     supervisor::CONTRACT,
     sync::CONTRACT,
     terminate::CONTRACT,
@@ -83,6 +85,7 @@ const ONCE: &[(&str, Once)] = &[
     ("guardian", guardian::ONCE),
     ("methods", methods::ONCE),
     ("pipe", pipe::ONCE),
+    ("queue", queue::ONCE),
     ("readme", readme::ONCE),
     ("supervisor", supervisor::ONCE),
     ("sync", sync::ONCE),

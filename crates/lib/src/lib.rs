@@ -22,6 +22,7 @@ mod outcome;
 mod output;
 mod pipe;
 mod pool;
+mod queue;
 pub mod registry;
 mod rlimit;
 mod rng;
@@ -44,6 +45,7 @@ pub use pool::{
     AsyncResult, Builder, Callbacks, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, ReturnWhen, RunningTask,
     StartMethod, Stdout, Waited, WorkerStatus, wait,
 };
+pub use queue::{JoinableQueue, Queue, QueueIter, SimpleQueue};
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
 pub use sync::{

@@ -25,6 +25,7 @@ pub mod plain;
 pub mod poll;
 pub mod probe;
 pub mod process;
+pub mod queue;
 pub mod ready;
 pub mod rlimit;
 pub mod scheduling;
