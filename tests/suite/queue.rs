@@ -20,6 +20,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     queue_counts_what_is_done,
     queue_takes_much_without_a_reader_and_gives_its_memory_back,
     queue_of_dead_processes_is_disconnected,
+    queue_knows_what_died_with_its_consumer,
     queue_survives_a_storm_of_kills,
 ];
 
@@ -175,6 +176,35 @@ fn queue_of_dead_processes_is_disconnected(method: StartMethod) {
             assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
         }
     });
+    task.get().unwrap_err();
+    finish(pool);
+}
+
+fn queue_knows_what_died_with_its_consumer(method: StartMethod) {
+    fn take_two(queue: JoinableQueue<u32>) {
+        queue.get().unwrap();
+        queue.get().unwrap();
+        queue.task_done().unwrap();
+        Log::new("taken").add(std::process::id());
+        Gate::new("never").pass();
+    }
+    let pool = pool(method, 1);
+    let queue = JoinableQueue::new().unwrap();
+    // Somebody else who could still say that it is done.
+    let _other = queue.clone();
+    (0..3).for_each(|number| queue.put(&number).unwrap());
+    let task = pool.apply_async::<_, _, ()>(take_two, (queue.clone(),));
+    Log::new("taken").wait_for(1);
+    assert_eq!(queue.join_timeout(Duration::from_millis(60)).unwrap_err().kind(), ErrorKind::TimedOut);
+    signal(Log::new("taken").lines()[0].parse().unwrap(), Signal::SIGKILL);
+    let error = within("the news", SOON, || queue.join().unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::Abandoned, "{error}");
+    assert!(error.to_string().contains("1 of them"), "{error}");
+    // The one that is left is taken and done with as ever.
+    assert_eq!(queue.join_timeout(Duration::from_millis(60)).unwrap_err().kind(), ErrorKind::TimedOut);
+    queue.get().unwrap();
+    queue.task_done().unwrap();
+    queue.join().unwrap();
     task.get().unwrap_err();
     finish(pool);
 }

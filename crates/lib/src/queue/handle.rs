@@ -29,9 +29,9 @@ struct Open {
 }
 
 impl Handle {
-    pub(super) fn new(bound: u64) -> Result<Self, Error> {
+    pub(super) fn new(bound: u64, counted: bool) -> Result<Self, Error> {
         let create = || {
-            let (store, file) = Store::create(bound)?;
+            let (store, file) = Store::create(bound, counted)?;
             Ok((Arc::new(store), presence::enter(file.as_fd())?))
         };
         let failed = |error: std::io::Error| {
@@ -142,6 +142,10 @@ impl Refusal {
             Refused::NothingUnfinished => {
                 (ErrorKind::NotOwner, "that was said as often as items were put in already".to_owned())
             }
+            Refused::Lost(count) => (
+                ErrorKind::Abandoned,
+                format!("{count} of them were taken by processes that have died: they count as done now"),
+            ),
             Refused::Corrupt => {
                 (ErrorKind::System, "its memory holds what no queue can: somebody wrote to it".to_owned())
             }

@@ -35,7 +35,7 @@ impl<T> JoinableQueue<T> {
     /// # Errors
     /// As [`Queue::new`].
     pub fn new() -> Result<Self, Error> {
-        Queue::new().map(Self)
+        Queue::counted(None).map(Self)
     }
 
     /// Makes a queue that has room for `most` values.
@@ -43,7 +43,7 @@ impl<T> JoinableQueue<T> {
     /// # Errors
     /// As [`Queue::bounded`].
     pub fn bounded(most: usize) -> Result<Self, Error> {
-        Queue::bounded(most).map(Self)
+        Queue::counted(Some(most)).map(Self)
     }
 
     /// Says that a value which was taken out is done with.
@@ -58,8 +58,10 @@ impl<T> JoinableQueue<T> {
     /// Waits until every value that was put in has been taken out and is done with.
     ///
     /// # Errors
-    /// `Disconnected` when there are some, and nobody else has the queue any more who could say so; `Abandoned` when the only
-    /// ones left were taken by processes that have died.
+    /// `Disconnected` when there are some, and nobody else has the queue any more who could say so; `Abandoned` when some were
+    /// taken by processes that have died before they said so (in Python one waits for ever then). They count as done from
+    /// then on, and one can wait for the others. Only the process that takes a value is known: one that hands it to another
+    /// process, and ends before that one is done, counts as having died with it.
     pub fn join(&self) -> Result<(), Error> {
         self.join_until(None)
     }

@@ -58,7 +58,7 @@ impl<T> Queue<T> {
     /// # Errors
     /// `System` when memory or descriptors are short, or there is no `/proc`.
     pub fn new() -> Result<Self, Error> {
-        Handle::new(0).map(Self::of)
+        Handle::new(0, false).map(Self::of)
     }
 
     /// Makes a queue that has room for `most` values: who puts one more waits. Python's `Queue(maxsize)`.
@@ -66,13 +66,12 @@ impl<T> Queue<T> {
     /// # Errors
     /// As [`new`](Self::new); `InvalidSetting` when `most` is 0 (which in Python means any number).
     pub fn bounded(most: usize) -> Result<Self, Error> {
-        if most == 0 {
-            return Err(Error::new(
-                ErrorKind::InvalidSetting,
-                "a queue with room for 0 items: use `Queue::new` for any number",
-            ));
-        }
-        Handle::new(most as u64).map(Self::of)
+        Handle::new(bound_of(most)?, false).map(Self::of)
+    }
+
+    /// As those two, for items of which it is counted who has taken them.
+    pub(super) fn counted(most: Option<usize>) -> Result<Self, Error> {
+        Handle::new(most.map_or(Ok(0), bound_of)?, true).map(Self::of)
     }
 
     fn of(handle: Handle) -> Self {
@@ -126,6 +125,11 @@ impl<T> Queue<T> {
     pub fn is_closed(&self) -> Result<bool, Error> {
         self.handle.with("look at a queue", |view| view.look()).map(|(_, closed)| closed).map_err(stuck)
     }
+}
+
+fn bound_of(most: usize) -> Result<u64, Error> {
+    let none = || Error::new(ErrorKind::InvalidSetting, "a queue with room for 0 items: use `new` for any number");
+    if most == 0 { Err(none()) } else { Ok(most as u64) }
 }
 
 /// The error of what does not wait for anything but others' short changes.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::ledger::{self, Ledger};
 use super::records::{FIRST, LEAD, Records, give_back, shrink, size_of_record};
 use super::state::{State, WORDS};
 use crate::lock::bell::{self, Look};
@@ -18,18 +19,21 @@ use crate::memory::{Memory, create_growing, size};
 /// What the memory says that it is: "ganger", a queue, version 1.
 const MAGIC: u64 = u64::from_le_bytes(*b"gangerq\x01");
 
-/// The words of the header: what it is, in which namespaces, how many items there may be, and whether there was ever a second handle.
+/// The words of the header: what it is, in which namespaces, how many items there may be, and whether
+/// there was ever a second handle, and whether it is counted who has taken what.
 const WHAT: usize = 0;
 const WHERE: usize = 1;
 const BOUND: usize = 2;
 const SHARED: usize = 3;
+const COUNTED: usize = 4;
 const LATCH: usize = HEADER;
 /// Rung when there is an item, room for one, nothing unfinished.
 const ITEMS: usize = HEADER + LINE;
 const ROOM: usize = HEADER + 2 * LINE;
 const DONE: usize = HEADER + 3 * LINE;
 const STATE: usize = HEADER + 4 * LINE;
-const SIZE: usize = 8 * (STATE + WORDS);
+const LEDGER: usize = STATE + WORDS;
+const SIZE: usize = 8 * (LEDGER + ledger::WORDS);
 
 /// Why something was not done.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ pub enum Refused {
     Alone,
     /// Nothing is unfinished.
     NothingUnfinished,
+    /// So many of the unfinished items were taken by processes that have died: they are unfinished no longer.
+    Lost(u64),
     /// The memory holds what no queue can.
     Corrupt,
     /// The system refused.
@@ -74,16 +80,18 @@ pub struct View<'a, A> {
 }
 
 impl Store {
-    /// Makes the memory of a queue that has room for `bound` items, or any number if that is 0.
+    /// Makes the memory of a queue that has room for `bound` items, or any number if that is 0. With `counted` it is known what the
+    /// dead have taken.
     ///
     /// # Errors
     /// When memory or descriptors are short.
-    pub fn create(bound: u64) -> io::Result<(Self, OwnedFd)> {
+    pub fn create(bound: u64, counted: bool) -> io::Result<(Self, OwnedFd)> {
         let file = create_growing(c"ganger-queue", LEAD + FIRST as usize)?;
         let header = Memory::part(file.as_fd(), SIZE)?;
         header.word64(8 * WHAT).store(MAGIC, Relaxed);
         header.word64(8 * WHERE).store(namespaces(), Relaxed);
         header.word64(8 * BOUND).store(bound, Relaxed);
+        header.word64(8 * COUNTED).store(counted.into(), Relaxed);
         State { capacity: FIRST, ..State::default() }.commit(&header, STATE);
         let records = Mutex::new(Records::map(file.as_fd(), FIRST)?);
         Ok((Self { header, records }, file))
@@ -127,6 +135,11 @@ impl Store {
         self.header.word64(8 * SHARED).load(Acquire) != 0
     }
 
+    fn ledger(&self) -> Option<Ledger<'_, Memory>> {
+        let counted = self.header.word64(8 * COUNTED).load(Relaxed) != 0;
+        counted.then(|| Ledger::new(&self.header, LEDGER))
+    }
+
     fn records(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,7 +166,7 @@ impl<A: Fn() -> bool> View<'_, A> {
     pub fn put(&self, item: &[u8], end: Option<Instant>) -> Result<(), Refused> {
         let size = size_of_record(item.len() as u64).ok_or(io::Error::from(io::ErrorKind::OutOfMemory))?;
         let bound = self.store.bound();
-        self.wait(ROOM, end, |mut state| {
+        self.wait(ROOM, end, |mut state, _| {
             if state.closed {
                 return Err(Refused::Closed);
             }
@@ -178,7 +191,7 @@ impl<A: Fn() -> bool> View<'_, A> {
     /// See [`Refused`].
     pub fn take(&self, out: &mut Vec<u8>, end: Option<Instant>) -> Result<(), Refused> {
         let mut large = false;
-        self.wait(ITEMS, end, |mut state| {
+        self.wait(ITEMS, end, |mut state, _| {
             if state.items == 0 {
                 return if state.closed { Err(Refused::Closed) } else { Ok(None) };
             }
@@ -187,6 +200,7 @@ impl<A: Fn() -> bool> View<'_, A> {
             records.take(&mut state, out)?.ok_or(Refused::Corrupt)?;
             state.items -= 1;
             large = shrink(&mut state);
+            self.store.ledger().inspect(Ledger::add);
             Ok(Some(state))
         })?;
         if self.store.bound() != 0 {
@@ -211,9 +225,10 @@ impl<A: Fn() -> bool> View<'_, A> {
     /// `NothingUnfinished` when that was said of all already; others see [`Refused`].
     pub fn finish(&self) -> Result<(), Refused> {
         let mut left = 0;
-        self.wait(DONE, Some(Instant::now()), |mut state| {
+        self.wait(DONE, Some(Instant::now()), |mut state, _| {
             state.unfinished = state.unfinished.checked_sub(1).ok_or(Refused::NothingUnfinished)?;
             left = state.unfinished;
+            self.store.ledger().inspect(Ledger::remove);
             Ok(Some(state))
         })?;
         if left == 0 {
@@ -227,7 +242,16 @@ impl<A: Fn() -> bool> View<'_, A> {
     /// # Errors
     /// See [`Refused`].
     pub fn wait_finished(&self, end: Option<Instant>) -> Result<(), Refused> {
-        self.wait(DONE, end, |state| Ok((state.unfinished == 0).then_some(state)))
+        let mut lost = 0;
+        self.wait(DONE, end, |mut state, look| {
+            if look == Look::Thorough && state.unfinished > 0 {
+                let taken = state.unfinished.saturating_sub(state.items);
+                lost = self.store.ledger().map_or(0, |ledger| ledger.lost(taken));
+                state.unfinished -= lost;
+            }
+            Ok((state.unfinished == 0 || lost > 0).then_some(state))
+        })?;
+        if lost > 0 { Err(Refused::Lost(lost)) } else { Ok(()) }
     }
 
     /// Closes the queue to new items; what is in it can still be taken.
@@ -235,7 +259,7 @@ impl<A: Fn() -> bool> View<'_, A> {
     /// # Errors
     /// See [`Refused`].
     pub fn close(&self) -> Result<(), Refused> {
-        self.wait(DONE, Some(Instant::now()), |state| Ok(Some(State { closed: true, ..state })))?;
+        self.wait(DONE, Some(Instant::now()), |state, _| Ok(Some(State { closed: true, ..state })))?;
         [ITEMS, ROOM, DONE].into_iter().for_each(|bell| self.store.ring(bell, ALL));
         Ok(())
     }
@@ -246,7 +270,7 @@ impl<A: Fn() -> bool> View<'_, A> {
     /// See [`Refused`].
     pub fn look(&self) -> Result<(u64, bool), Refused> {
         let mut found = (0, false);
-        self.wait(DONE, Some(Instant::now()), |state| {
+        self.wait(DONE, Some(Instant::now()), |state, _| {
             found = (state.items, state.closed);
             Ok(Some(state))
         })?;
@@ -259,7 +283,7 @@ impl<A: Fn() -> bool> View<'_, A> {
         &self,
         bell: usize,
         end: Option<Instant>,
-        mut change: impl FnMut(State) -> Result<Option<State>, Refused>,
+        mut change: impl FnMut(State, Look) -> Result<Option<State>, Refused>,
     ) -> Result<(), Refused> {
         let latest = latest(end);
         let mut attempt = |look: Look| {
@@ -267,7 +291,7 @@ impl<A: Fn() -> bool> View<'_, A> {
             let alone = look == Look::Thorough && (self.is_alone)();
             let _latched = enter(&self.store.header, LATCH, latest)?;
             let before = self.store.state(self.file);
-            match before.and_then(|before| Ok((before, change(before)?))) {
+            match before.and_then(|before| Ok((before, change(before, look)?))) {
                 Err(refused) => Some(Err(refused)),
                 Ok((_, None)) => alone.then_some(Err(Refused::Alone)),
                 Ok((before, Some(after))) => {
@@ -313,7 +337,7 @@ mod tests {
 
     #[test]
     fn two_views_share_a_queue_that_grows_and_gives_back() {
-        let (one, file) = Store::create(0).expect("memory");
+        let (one, file) = Store::create(0, false).expect("memory");
         let other = Store::open(file.as_fd()).expect("a queue");
         let (one, other) = (view(&one, &file), view(&other, &file));
         let item = |number: usize| vec![number as u8; number * 1_000];
@@ -334,7 +358,7 @@ mod tests {
 
     #[test]
     fn who_dies_with_the_latch_has_changed_nothing() {
-        let (store, file) = Store::create(0).expect("memory");
+        let (store, file) = Store::create(0, false).expect("memory");
         let view = view(&store, &file);
         view.put(b"first", soon()).expect("room");
         // The next set is half written, and the latch is a dead process's.
@@ -352,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_live_holder_is_waited_for_and_not_for_ever() {
-        let (store, file) = Store::create(0).expect("memory");
+        let (store, file) = Store::create(0, false).expect("memory");
         let _latched = enter(&store.header, LATCH, None).expect("free");
         let start = Instant::now();
         assert!(matches!(view(&store, &file).put(b"item", Some(start)), Err(Refused::Late)));
@@ -361,7 +385,7 @@ mod tests {
 
     #[test]
     fn bounds_and_unfinished_items_are_counted() {
-        let (store, file) = Store::create(2).expect("memory");
+        let (store, file) = Store::create(2, true).expect("memory");
         let view = view(&store, &file);
         assert!(matches!(view.finish(), Err(Refused::NothingUnfinished)));
         (0..2).for_each(|_| view.put(b"", soon()).expect("room"));
@@ -382,7 +406,7 @@ mod tests {
 
     #[test]
     fn whoever_is_alone_does_not_wait() {
-        let (store, file) = Store::create(1).expect("memory");
+        let (store, file) = Store::create(1, false).expect("memory");
         let view = View { store: &store, file: file.as_fd(), is_alone: || true };
         assert!(matches!(view.take(&mut Vec::new(), None), Err(Refused::Alone)));
         view.put(b"item", None).expect("room");
@@ -394,7 +418,7 @@ mod tests {
     fn what_is_no_queue_is_refused() {
         let empty = create_growing(c"test", LEAD + FIRST as usize).expect("memory");
         assert_eq!(Store::open(empty.as_fd()).expect_err("zeros").kind(), io::ErrorKind::InvalidData);
-        let (store, file) = Store::create(0).expect("memory");
+        let (store, file) = Store::create(0, false).expect("memory");
         State { capacity: 1 << 60, tail: 8, items: 1, ..State::default() }.commit(&store.header, STATE);
         assert!(matches!(view(&store, &file).take(&mut Vec::new(), None), Err(Refused::Corrupt)));
     }
