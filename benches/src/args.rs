@@ -9,7 +9,8 @@ use crate::rows::Row;
 
 pub(crate) const HELP: &str = "\
 usage: cargo run --release -p ganger-benches -- [--only ROW]... [--quick] [--json FILE]
-  --only ROW    apply, imap, map, start or stream, or their numbers 1 to 5; may be repeated
+  --only ROW    apply, imap, map, start, stream, bytes, pipe or queue, or their
+                numbers 1 to 8; may be repeated
   --quick       fewer rounds, and a shorter stream: to see that it works, not for figures
   --json FILE   every single run, with the machine and the commit";
 
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn refuses_the_rest() {
-        for line in ["--only 6", "--only", "--fast", "--mode dance", "--ballast 2GB", "--ballast 99999999999GiB"] {
+        for line in ["--only 9", "--only", "--fast", "--mode dance", "--ballast 2GB", "--ballast 99999999999GiB"] {
             assert!(parsed(line).is_err(), "{line}");
         }
     }

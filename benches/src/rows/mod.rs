@@ -4,6 +4,8 @@ mod apply;
 mod bytes;
 mod imap;
 mod map;
+mod pipe;
+mod queue;
 mod start;
 mod stream;
 
@@ -26,6 +28,8 @@ pub(crate) enum Row {
     Start,
     Stream,
     Bytes,
+    Pipe,
+    Queue,
 }
 
 /// What was found out about it.
@@ -46,7 +50,8 @@ impl Report {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 6] = [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream, Self::Bytes];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream, Self::Bytes, Self::Pipe, Self::Queue];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -56,6 +61,8 @@ impl Row {
             Self::Start => "start",
             Self::Stream => "stream",
             Self::Bytes => "bytes",
+            Self::Pipe => "pipe",
+            Self::Queue => "queue",
         }
     }
 
@@ -68,6 +75,8 @@ impl Row {
             Self::Start => start::measure(quick),
             Self::Stream => stream::measure(quick),
             Self::Bytes => bytes::measure(quick),
+            Self::Pipe => pipe::measure(quick),
+            Self::Queue => queue::measure(quick),
         }
     }
 }
