@@ -18,6 +18,8 @@ mod captured;
 mod containment;
 mod cpu;
 mod error;
+#[cfg(feature = "ipc-channel")]
+pub mod ipc;
 mod outcome;
 mod output;
 mod pipe;
