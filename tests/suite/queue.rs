@@ -26,6 +26,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
 
 pub(crate) const ONCE: crate::Once = table![
     forked_processes_use_captured_queues,
+    the_first_wait_after_a_fork_ends_with_the_others,
     bad_items_are_the_callers_business,
     threads_that_share_a_handle_wait_for_each_other,
 ];
@@ -311,6 +312,20 @@ fn forked_processes_use_captured_queues() {
     finish(pool);
     let error = within("the end", SOON, || results.get().unwrap_err());
     assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+}
+
+fn the_first_wait_after_a_fork_ends_with_the_others() {
+    let queue = Queue::<u64>::new().unwrap();
+    let theirs = queue.clone();
+    let builder = Pool::builder().workers(1).start_method(StartMethod::Fork);
+    let (pool, look) = builder.fork_with(move |_: u32| theirs.is_empty().unwrap()).unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| queue.get().unwrap_err());
+        assert!(pool.apply(look, (0,)).unwrap());
+        finish(pool);
+        let error = within("the end", SOON, || waiting.join().unwrap());
+        assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+    });
 }
 
 fn bad_items_are_the_callers_business() {

@@ -21,7 +21,7 @@ pub(super) struct Handle {
 }
 
 /// A descriptor, and the generation of forks in which it was opened: a forked process has a copy of it, and after that it is
-/// the copy's.
+/// the copy's, too.
 #[derive(Debug)]
 struct Open {
     own: Descriptor,
@@ -61,23 +61,23 @@ impl Handle {
         act(view).map_err(|refused| Refusal::new(what, refused))
     }
 
+    /// The descriptor of this handle. After a fork it is a new one, as the other process has a copy of the old one.
     fn own(&self) -> Descriptor {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).own.clone()
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.since != generation()
+            && let Ok(own) = presence::enter(open.own.as_fd())
+        {
+            *open = Open { own: own.into(), since: generation() };
+        }
+        open.own.clone()
     }
 
     /// Whether the others have all gone. A queue that never had another handle is one that threads share by reference:
-    /// then nobody can tell.
+    /// then nobody can tell; nor can one whose descriptor a forked process may share.
     fn is_alone(&self) -> bool {
-        if !self.store.was_shared() {
-            return false;
-        }
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.since != generation() {
-            // What is in the way of a new description (a full table) is no reason to be called alone.
-            let Ok(own) = presence::enter(open.own.as_fd()) else { return false };
-            *open = Open { own: own.into(), since: generation() };
-        }
-        presence::is_alone(open.own.as_fd()).unwrap_or(false)
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let can_tell = self.store.is_counted() && open.since == generation();
+        can_tell && presence::is_alone(open.own.as_fd()).unwrap_or(false)
     }
 
     /// A descriptor for one more handle.
@@ -89,9 +89,12 @@ impl Handle {
 
 impl Clone for Handle {
     fn clone(&self) -> Self {
-        // When the table of descriptors is full, both share one: they then seem to be one handle, and whoever waits may be told
-        // too early that it is alone.
-        let own = self.another().unwrap_or_else(|_| self.own());
+        let own = self.another().unwrap_or_else(|_| {
+            // The table of descriptors is full, so both share one, and seem to be one handle. Nobody is to be told that he is
+            // alone who is not: then he rather waits.
+            self.store.mark_uncountable();
+            self.own()
+        });
         Self::of(self.store.clone(), own)
     }
 }

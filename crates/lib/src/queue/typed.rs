@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind};
 ///
 /// It lives in memory that the processes share, which has no name and is gone with the last of them. Clones are handles of
 /// the same queue; it travels as an argument or a result of a task, as an argument of a process, through a pipe, and into
-/// forked processes by capture. Give each thread that uses it a clone, or a reference.
+/// forked processes by capture. Give each thread that uses it a clone.
 ///
 /// * **A value is turned into bytes by [`put`](Self::put)**, in the caller's thread, so an error is the caller's. There is no feeder
 ///   thread: what was put is in the queue, and a process can end at once after it, whether anybody reads or not.
@@ -170,7 +170,7 @@ impl<T: Serialize> Queue<T> {
             Error::new(ErrorKind::NotSerializable, text).with_source(error)
         })?;
         let put = self.handle.with("put an item into a queue", |view| view.put(&bytes, end));
-        put.map_err(|refusal| refusal.into_error(ErrorKind::Full, "it is full"))
+        put.map_err(|refusal| refusal.into_error(ErrorKind::Full, "it is full, or a stopped process holds it"))
     }
 }
 
@@ -203,7 +203,7 @@ impl<T: DeserializeOwned> Queue<T> {
     fn get_until(&self, end: Option<Instant>) -> Result<T, Error> {
         let mut bytes = Vec::new();
         let taken = self.handle.with("take an item out of a queue", |view| view.take(&mut bytes, end));
-        taken.map_err(|refusal| refusal.into_error(ErrorKind::Empty, "it is empty"))?;
+        taken.map_err(|refusal| refusal.into_error(ErrorKind::Empty, "it is empty, or a stopped process holds it"))?;
         codec::decode(&bytes).map_err(|error| {
             let text = format!("an item of {} byte(s) is no {}: {error}", bytes.len(), type_name::<T>());
             Error::new(ErrorKind::NotDeserializable, text).with_source(error)

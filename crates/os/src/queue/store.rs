@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -26,6 +26,9 @@ const WHERE: usize = 1;
 const BOUND: usize = 2;
 const SHARED: usize = 3;
 const COUNTED: usize = 4;
+/// What the fourth one says.
+const ONCE_SHARED: u64 = 1;
+const UNCOUNTABLE: u64 = 2;
 const LATCH: usize = HEADER;
 /// Rung when there is an item, room for one, nothing unfinished.
 const ITEMS: usize = HEADER + LINE;
@@ -126,13 +129,18 @@ impl Store {
 
     /// Says that there is, or was, a second handle.
     pub fn mark_shared(&self) {
-        self.header.word64(8 * SHARED).store(1, Release);
+        self.header.word64(8 * SHARED).fetch_max(ONCE_SHARED, AcqRel);
     }
 
-    /// Whether there ever was a second handle.
+    /// Says that there is a handle which cannot be told from another one.
+    pub fn mark_uncountable(&self) {
+        self.header.word64(8 * SHARED).fetch_max(UNCOUNTABLE, AcqRel);
+    }
+
+    /// Whether there ever was a second handle, and all of them can be told from each other.
     #[must_use]
-    pub fn was_shared(&self) -> bool {
-        self.header.word64(8 * SHARED).load(Acquire) != 0
+    pub fn is_counted(&self) -> bool {
+        self.header.word64(8 * SHARED).load(Acquire) == ONCE_SHARED
     }
 
     fn ledger(&self) -> Option<Ledger<'_, Memory>> {
