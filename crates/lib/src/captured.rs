@@ -49,8 +49,8 @@ impl<A, R> Captured<A, R> {
 
 impl<A, R> Task<(A,), R> for Captured<A, R>
 where
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
+    A: Serialize + DeserializeOwned + 'static,
+    R: Serialize + DeserializeOwned + 'static,
 {
     fn prepare(&self, pool: u64) -> Result<Prepared, Unfit> {
         if pool != self.pool {
@@ -61,11 +61,11 @@ where
     }
 
     fn encode(arguments: &(A,), out: &mut Vec<u8>) -> Result<(), CodecError> {
-        codec::encode(arguments, out)
+        codec::encode_value(&arguments.0, out)
     }
 
     fn decode(bytes: &[u8]) -> Result<R, CodecError> {
-        codec::decode(bytes)
+        codec::decode_value(bytes)
     }
 }
 
@@ -76,8 +76,8 @@ where
     O: Returns<R>,
     R: Serialize + 'static,
 {
-    let erased = move |arguments: &[u8], out: &mut Vec<u8>| match codec::decode_arguments::<(A,)>(arguments) {
-        Ok((argument,)) => {
+    let erased = move |arguments: &[u8], out: &mut Vec<u8>| match codec::decode_only_argument::<A>(arguments) {
+        Ok(argument) => {
             descriptor::arrived();
             crate::task::finish(closure(argument).outcome(), out)
         }

@@ -108,13 +108,24 @@ impl Prepared {
     }
 }
 
+/// Decodes the arguments that `Task::encode` wrote, one after the other.
+macro_rules! decoded {
+    ($bytes:ident, $($arg:ident),+) => {
+        (|| {
+            let mut rest = $bytes;
+            let arguments = ($(codec::decode_argument::<$arg>(&mut rest)?,)+);
+            codec::at_end(rest).map(|()| arguments)
+        })()
+    };
+}
+
 /// Marks a handler of functions with these bound and these further arguments.
 struct Calls<Bound, Args, R>(PhantomData<(Bound, Args, R)>);
 
 /// Finishes a call: encodes its value, or says why there is none.
-pub(crate) fn finish<R: Serialize>(outcome: Result<R, String>, out: &mut Vec<u8>) -> u8 {
+pub(crate) fn finish<R: Serialize + 'static>(outcome: Result<R, String>, out: &mut Vec<u8>) -> u8 {
     match outcome {
-        Ok(value) => match descriptor::sending(Part::Own, || codec::encode(&value, out)) {
+        Ok(value) => match descriptor::sending(Part::Own, || codec::encode_value(&value, out)) {
             (Ok(()), descriptors) => {
                 descriptor::keep_result(descriptors);
                 Status::Value as u8
@@ -139,8 +150,8 @@ macro_rules! callable {
         where
             F: Fn($($arg),+) -> O + Copy + Send + Sync + 'static,
             O: Returns<R>,
-            R: Serialize + DeserializeOwned,
-            $($arg: Serialize + DeserializeOwned,)+
+            R: Serialize + DeserializeOwned + 'static,
+            $($arg: Serialize + DeserializeOwned + 'static,)+
         {
             fn prepare(&self, _pool: u64) -> Result<Prepared, Unfit> {
                 let entry = EntryPoint::new::<F, Calls<(), ($($arg,)+), R>>(*self).map_err(Unfit::Image)?;
@@ -148,11 +159,13 @@ macro_rules! callable {
             }
 
             fn encode(arguments: &($($arg,)+), out: &mut Vec<u8>) -> Result<(), CodecError> {
-                codec::encode(arguments, out)
+                let ($($value,)+) = arguments;
+                $(codec::encode_value($value, out)?;)+
+                Ok(())
             }
 
             fn decode(bytes: &[u8]) -> Result<R, CodecError> {
-                codec::decode(bytes)
+                codec::decode_value(bytes)
             }
         }
 
@@ -160,11 +173,11 @@ macro_rules! callable {
         where
             F: Fn($($arg),+) -> O,
             O: Returns<R>,
-            R: Serialize,
-            $($arg: DeserializeOwned,)+
+            R: Serialize + 'static,
+            $($arg: DeserializeOwned + 'static,)+
         {
             fn handle(function: F, _bound: &[u8], arguments: &[u8], out: &mut Vec<u8>) -> u8 {
-                match codec::decode_arguments::<($($arg,)+)>(arguments) {
+                match decoded!(arguments, $($arg),+) {
                     Ok(($($value,)+)) => {
                         descriptor::arrived();
                         finish(function($($value),+).outcome(), out)
@@ -182,9 +195,9 @@ macro_rules! bindable {
         where
             F: Fn($($bound,)+ $($arg),+) -> O + Copy + Send + Sync + 'static,
             O: Returns<R>,
-            R: Serialize + DeserializeOwned,
+            R: Serialize + DeserializeOwned + 'static,
             $($bound: Serialize + DeserializeOwned,)+
-            $($arg: Serialize + DeserializeOwned,)+
+            $($arg: Serialize + DeserializeOwned + 'static,)+
         {
             fn prepare(&self, _pool: u64) -> Result<Prepared, Unfit> {
                 let entry = EntryPoint::new::<F, Calls<($($bound,)+), ($($arg,)+), R>>(self.function)
@@ -194,11 +207,13 @@ macro_rules! bindable {
             }
 
             fn encode(arguments: &($($arg,)+), out: &mut Vec<u8>) -> Result<(), CodecError> {
-                codec::encode(arguments, out)
+                let ($($value,)+) = arguments;
+                $(codec::encode_value($value, out)?;)+
+                Ok(())
             }
 
             fn decode(bytes: &[u8]) -> Result<R, CodecError> {
-                codec::decode(bytes)
+                codec::decode_value(bytes)
             }
         }
 
@@ -206,16 +221,16 @@ macro_rules! bindable {
         where
             F: Fn($($bound,)+ $($arg),+) -> O,
             O: Returns<R>,
-            R: Serialize,
+            R: Serialize + 'static,
             $($bound: DeserializeOwned,)+
-            $($arg: DeserializeOwned,)+
+            $($arg: DeserializeOwned + 'static,)+
         {
             fn handle(function: F, bound: &[u8], arguments: &[u8], out: &mut Vec<u8>) -> u8 {
                 let ($($first,)+) = match codec::decode_arguments::<($($bound,)+)>(bound) {
                     Ok(bound) => bound,
                     Err(error) => return unreadable::<($($bound,)+)>("bound arguments", &error, out),
                 };
-                match codec::decode_arguments::<($($arg,)+)>(arguments) {
+                match decoded!(arguments, $($arg),+) {
                     Ok(($($value,)+)) => {
                         descriptor::arrived();
                         finish(function($($first,)+ $($value),+).outcome(), out)

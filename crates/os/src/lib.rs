@@ -13,6 +13,7 @@ pub mod child;
 pub mod fd;
 pub mod forks;
 pub mod frozen;
+pub mod huge;
 pub mod image;
 pub mod lease;
 pub mod lock;

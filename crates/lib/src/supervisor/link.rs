@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ganger_os::child::{Exit, PidFd, Usage};
 use ganger_os::fd::Fd;
+use ganger_os::huge::make_room;
 use ganger_os::page::{Page, Results};
 use ganger_os::poll::Poller;
 use ganger_os::socket::{self, Arrivals, Received};
@@ -411,7 +412,10 @@ impl Link {
             Kind::Result => {
                 // First the question whether it is the one that is due: what has been hauled counts as an outcome.
                 expect(&mut self.expected, self.limit, header.position)?;
-                haul.push(header.job as u8, header.index, |bytes| bytes.extend_from_slice(body));
+                haul.push(header.job as u8, header.index, |bytes| {
+                    make_room(bytes, body.len());
+                    bytes.extend_from_slice(body);
+                });
                 haul.attach(std::mem::take(&mut self.descriptors));
             }
             Kind::Descriptors => {

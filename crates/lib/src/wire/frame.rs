@@ -3,6 +3,7 @@
 //! The same header serves both directions. Nobody believes a claimed length before the bytes are there: buffers grow
 //! with what was *received*.
 
+use ganger_os::huge::advise;
 use ganger_os::mutant::{Protection, without};
 use ganger_os::socket::Received;
 
@@ -165,6 +166,7 @@ impl Inbox {
             // Fresh zeros are pages that the kernel provides when they are written to, which most of a new link's never
             // are; `resize` would write all of them: 64 faults a link, and four links are part of a first result.
             let mut larger = vec![0; (self.bytes.len() * 2).max(PIECE)];
+            advise(&mut larger);
             larger[..self.end].copy_from_slice(&self.bytes[..self.end]);
             self.bytes = larger;
         }
