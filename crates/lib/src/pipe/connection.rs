@@ -87,6 +87,7 @@ pub type Receiver<T> = Connection<Nothing, T>;
 /// assert_eq!(one.recv()?, 5);
 /// # Ok::<(), ganger::Error>(())
 /// ```
+#[expect(clippy::type_complexity, reason = "that the two types change places is what it says")]
 pub fn pipe<S, R>() -> Result<(Connection<S, R>, Connection<R, S>), Error> {
     let (one, other) = message_pair().map_err(cannot_make)?;
     Ok((Connection::new(one.into(), u64::MAX, false), Connection::new(other.into(), u64::MAX, false)))

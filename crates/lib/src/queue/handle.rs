@@ -57,7 +57,7 @@ impl Handle {
     ) -> Result<R, Refusal> {
         let own = self.own();
         let is_alone = || self.is_alone();
-        let view = View { store: &*self.store, file: own.as_fd(), is_alone: &is_alone as &dyn Fn() -> bool };
+        let view = View { store: &self.store, file: own.as_fd(), is_alone: &is_alone as &dyn Fn() -> bool };
         act(view).map_err(|refused| Refusal::new(what, refused))
     }
 

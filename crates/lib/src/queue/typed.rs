@@ -86,7 +86,6 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     /// `TimedOut` when a process was stopped in the middle of a change for a second; `System` when the system refuses.
-    #[expect(clippy::len_without_is_empty, reason = "there is one: it can fail as well")]
     pub fn len(&self) -> Result<usize, Error> {
         let looked = self.handle.with("count a queue's items", |view| view.look());
         looked.map(|(items, _)| usize::try_from(items).unwrap_or(usize::MAX)).map_err(stuck)

@@ -168,11 +168,12 @@ mod tests {
 
     #[test]
     fn positions_wrap() {
-        let all = |range, capacity| pieces(range, capacity).collect::<Vec<_>>();
-        assert_eq!(all(0..8, 8), [0..8]);
-        assert_eq!(all(6..12, 8), [6..8, 8..12]);
-        assert_eq!(all(8..16, 8), [8..16]);
-        assert_eq!(all(5..5, 8), []);
+        for (positions, capacity, expected) in
+            [(0..8, 8, &[(0, 8)][..]), (6..12, 8, &[(6, 8), (8, 12)]), (8..16, 8, &[(8, 16)]), (5..5, 8, &[])]
+        {
+            let found: Vec<_> = pieces(positions, capacity).map(|piece| (piece.start, piece.end)).collect();
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]
