@@ -30,6 +30,8 @@ use crate::{Error, ErrorKind};
 ///
 /// Dropping an end hangs up: the other end gets what was sent before, and then [`Disconnected`](ErrorKind::Disconnected).
 /// An end that a task was given lives until the task has ended, as a task whose worker dies may have to be sent again.
+/// Under start method `fork` the forked processes have copies of all ends: one that this process has used since is hung up
+/// for them, too; one that it has never used is open until they end.
 ///
 /// A message is sent whole or not at all. It may have any length; what is longer than 64 KiB travels in memory of its own, so
 /// such a message does not wait for its reader. As many as fit into a socket's buffer may be on their way (some 280
