@@ -33,6 +33,7 @@ mod pipe;
 mod queue;
 mod readme;
 mod retries;
+mod shared;
 mod supervisor;
 mod sync;
 mod syscalls;
@@ -65,6 +66,7 @@ const CONTRACT: &[Contract] = &[
     limits::CONTRACT,
     memory::CONTRACT,
     retries::CONTRACT,
+    shared::CONTRACT,
     methods::CONTRACT,
     output::CONTRACT,
     pipe::CONTRACT,
@@ -87,6 +89,7 @@ const ONCE: &[(&str, Once)] = &[
     ("pipe", pipe::ONCE),
     ("queue", queue::ONCE),
     ("readme", readme::ONCE),
+    ("shared", shared::ONCE),
     ("supervisor", supervisor::ONCE),
     ("sync", sync::ONCE),
 ];

@@ -303,7 +303,7 @@ fn barrier_breaks_when_a_waiter_dies(method: StartMethod) {
     assert_eq!(barrier.wait().unwrap_err().kind(), ErrorKind::BrokenBarrier);
     // Abort, reset and time tell all who wait, in whatever process.
     let give_up = |barrier: &Barrier| barrier.wait_timeout(Duration::from_millis(50)).map(|_index| ());
-    let ways: [&dyn Fn(&Barrier) -> Result<(), ganger::Error>; 3] = [&Barrier::abort, &Barrier::reset, &give_up];
+    let ways: [fn(&Barrier) -> Result<(), ganger::Error>; 3] = [Barrier::abort, Barrier::reset, give_up];
     for way in ways {
         barrier.reset().unwrap();
         let handles = arrive();

@@ -6,6 +6,7 @@ mod imap;
 mod map;
 mod pipe;
 mod queue;
+mod shared;
 mod start;
 mod stream;
 
@@ -28,6 +29,7 @@ pub(crate) enum Row {
     Start,
     Stream,
     Bytes,
+    Shared,
     Pipe,
     Queue,
 }
@@ -50,8 +52,17 @@ impl Report {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream, Self::Bytes, Self::Pipe, Self::Queue];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Apply,
+        Self::Imap,
+        Self::Map,
+        Self::Start,
+        Self::Stream,
+        Self::Bytes,
+        Self::Shared,
+        Self::Pipe,
+        Self::Queue,
+    ];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -61,6 +72,7 @@ impl Row {
             Self::Start => "start",
             Self::Stream => "stream",
             Self::Bytes => "bytes",
+            Self::Shared => "shared",
             Self::Pipe => "pipe",
             Self::Queue => "queue",
         }
@@ -75,6 +87,7 @@ impl Row {
             Self::Start => start::measure(quick),
             Self::Stream => stream::measure(quick),
             Self::Bytes => bytes::measure(quick),
+            Self::Shared => shared::measure(quick),
             Self::Pipe => pipe::measure(quick),
             Self::Queue => queue::measure(quick),
         }

@@ -28,6 +28,7 @@ mod queue;
 pub mod registry;
 mod rlimit;
 mod rng;
+mod shared;
 mod supervisor;
 mod sync;
 mod task;
@@ -50,6 +51,7 @@ pub use pool::{
 pub use queue::{JoinableQueue, Queue, QueueIter, SimpleQueue};
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
+pub use shared::{Array, Element, Integer, Number, Plain, Rows, RowsMut, SealedArray, SharedArray, Value};
 pub use sync::{
     Abandoned, Barrier, BoundedSemaphore, Condition, Event, Lock, LockGuard, Permit, RLock, RLockGuard, ReadGuard,
     RwLock, Semaphore, WriteGuard,

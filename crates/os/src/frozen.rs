@@ -26,6 +26,18 @@ impl Frozen {
         Mapping::new(memory, 0, size, ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE).map(Self)
     }
 
+    /// How many bytes it has.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Has all of it ready to be read, if the kernel can (Linux 5.14): otherwise it comes page by page.
+    pub fn read_ahead(&self) {
+        self.0.populate();
+    }
+
     /// `count` values from `offset` on.
     ///
     /// # Panics

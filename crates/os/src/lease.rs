@@ -95,6 +95,10 @@ pub(crate) fn flock(kind: i32, range: &Range<usize>) -> io::Result<libc::flock> 
     })
 }
 
+/// What is claimed is written to, most likely, and a fault for each page costs several times as much as the writing. A larger
+/// range may have gaps that are to stay gaps.
+const AT_ONCE: usize = 256 << 20;
+
 /// A [`Hold`] on a range, and the range's bytes in this process's memory.
 #[derive(Debug)]
 pub struct Lease<const EXCLUSIVE: bool> {
@@ -115,7 +119,11 @@ impl<const EXCLUSIVE: bool> Lease<EXCLUSIVE> {
         let hold = Hold::take(memory, range)?;
         let write = if EXCLUSIVE { ProtFlags::PROT_WRITE } else { ProtFlags::empty() };
         // The read-only descriptor of a shared hold makes a mapping that stands in nobody's way who wants to forbid writing.
-        let mapping = Mapping::new(hold.memory(), offset, length, ProtFlags::PROT_READ | write, MapFlags::MAP_SHARED)?;
+        let mut flags = MapFlags::MAP_SHARED;
+        if EXCLUSIVE && length <= AT_ONCE {
+            flags |= MapFlags::MAP_POPULATE;
+        }
+        let mapping = Mapping::new(hold.memory(), offset, length, ProtFlags::PROT_READ | write, flags)?;
         mapping.keep_from_children()?;
         Ok(Self { mapping: ManuallyDrop::new(mapping), lead, hold })
     }

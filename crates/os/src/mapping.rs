@@ -41,6 +41,12 @@ impl Mapping {
         Ok(unsafe { madvise(self.start.cast(), self.length, MmapAdvise::MADV_DONTFORK) }?)
     }
 
+    /// Maps all of its pages for reading now; where the kernel cannot, they are mapped when they are touched.
+    pub(crate) fn populate(&self) {
+        // SAFETY: the call covers this mapping only, and changes nothing of what is in it.
+        let _ = unsafe { libc::madvise(self.start.as_ptr().cast(), self.length, libc::MADV_POPULATE_READ) };
+    }
+
     /// How many bytes it has.
     pub(crate) fn len(&self) -> usize {
         self.length

@@ -78,6 +78,13 @@ pub fn is_backed(memory: BorrowedFd<'_>, length: usize) -> bool {
     blocks.saturating_mul(BLOCK) >= length as u64
 }
 
+/// Whether that has been done.
+#[must_use]
+pub fn forbids_writing(memory: BorrowedFd<'_>) -> bool {
+    fcntl(memory, FcntlArg::F_GET_SEALS)
+        .is_ok_and(|seals| SealFlag::from_bits_retain(seals).contains(SealFlag::F_SEAL_WRITE))
+}
+
 /// Copies out what is at `offset`, by the kernel: nothing is mapped.
 ///
 /// # Errors

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::sink::Sink;
 use crate::supervisor::event::{JobId, JobTerms};
+use crate::wire::aside::{ASIDE, Aside, LARGE};
 use crate::wire::codec::CodecError;
-use crate::wire::descriptor::{Descriptor, Parcel, Part, sending};
+use crate::wire::descriptor::{Descriptor, MOST, Parcel, Part, sending};
 use crate::wire::frame::MOST_BYTES;
 use crate::worker::panic_text;
 use crate::{TaskError, TaskErrorKind};
@@ -40,6 +41,8 @@ pub(crate) struct Chunk {
     pub(crate) offsets: Vec<u32>,
     /// Those of the last task's arguments.
     pub(crate) descriptors: Vec<Descriptor>,
+    /// How many bytes of the last task's arguments are aside, in the last of these.
+    pub(crate) aside: usize,
 }
 
 /// A chunk is sent off when it has so many tasks or bytes: few enough that its memory is used again while it is warm.
@@ -47,7 +50,7 @@ const FULL: (usize, usize) = (2048, 64 * 1024);
 
 impl Chunk {
     pub(crate) fn starting_at(first: u64) -> Self {
-        Self { first, bytes: Vec::new(), offsets: vec![0], descriptors: Vec::new() }
+        Self { first, bytes: Vec::new(), offsets: vec![0], descriptors: Vec::new(), aside: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -85,7 +88,8 @@ impl Chunk {
         let start = *self.offsets.last().expect("there is a place where the task begins");
         let bytes = self.bytes.split_off(start as usize);
         let offsets = vec![0, bytes.len() as u32];
-        Some(Self { first: self.next_index(), bytes, offsets, descriptors: std::mem::take(&mut self.descriptors) })
+        let (descriptors, aside) = (std::mem::take(&mut self.descriptors), std::mem::take(&mut self.aside));
+        Some(Self { first: self.next_index(), bytes, offsets, descriptors, aside })
     }
 
     /// Takes what there is and leaves `next`, which is empty, to go on where it ends.
@@ -115,8 +119,11 @@ impl Chunk {
         let problem = match encoded {
             Ok(Ok(())) if length <= MOST_BYTES => {
                 self.bytes[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
-                self.offsets.push(self.bytes.len() as u32);
                 self.descriptors = descriptors;
+                if length >= LARGE {
+                    self.put_aside(start);
+                }
+                self.offsets.push(self.bytes.len() as u32);
                 return Ok(length);
             }
             Ok(Ok(())) => {
@@ -132,6 +139,20 @@ impl Chunk {
         };
         self.bytes.truncate(start);
         Err(problem)
+    }
+
+    /// Puts the arguments aside that begin at `start`, if there is a descriptor for them.
+    #[cold]
+    fn put_aside(&mut self, start: usize) {
+        if self.descriptors.len() < MOST
+            && let Ok(memory) = Aside::put(&self.bytes[start + 4..])
+        {
+            self.aside = self.bytes.len() - start - 4;
+            self.descriptors.push(memory.into());
+            self.bytes.truncate(start);
+            self.bytes.shrink_to(FULL.1);
+            self.bytes.extend_from_slice(&ASIDE.to_le_bytes());
+        }
     }
 }
 

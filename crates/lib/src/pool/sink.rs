@@ -57,7 +57,8 @@ impl Batch {
     /// How many bytes the values have together.
     pub(crate) fn bytes_of_values(&self) -> i64 {
         if self.errors.is_empty() {
-            return (self.haul.start(self.places.end) - self.haul.start(self.places.start)) as i64;
+            let aside = self.haul.bytes_aside(self.places.start, self.places.end);
+            return (self.haul.start(self.places.end) - self.haul.start(self.places.start) + aside) as i64;
         }
         (0..self.count()).filter_map(|place| Some(self.get(place)?.ok()?.len() as i64)).sum()
     }

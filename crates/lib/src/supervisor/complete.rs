@@ -22,13 +22,14 @@ impl Core {
         stored.left -= span.count;
         let job = stored.job.clone();
         let first = stored.first + u64::from(span.first);
-        let arguments = stored.offsets[(span.first + span.count) as usize] - stored.offsets[span.first as usize];
+        let [begin, end] = [span.first, span.first + span.count].map(|place| i64::from(stored.offsets[place as usize]));
+        let arguments = end - begin - 4 * i64::from(span.count) + stored.aside as i64;
         if stored.left == 0 {
             self.chunks.remove(&span.chunk);
         }
         let mut batch = self.batch(&job, first, span.count, worker, ending);
         self.tell_histories(span, &mut batch);
-        self.hand_over(&job, batch, i64::from(arguments) - 4 * i64::from(span.count));
+        self.hand_over(&job, batch, arguments);
     }
 
     fn batch(&mut self, job: &Job, first: u64, count: u32, worker: Option<WorkerId>, ending: Ending) -> Batch {

@@ -43,6 +43,8 @@ pub(super) struct Stored {
     pub(super) offsets: Vec<u32>,
     /// What travels with its only task, if anything does. It stays until that is completed: it may have to be sent again.
     pub(super) descriptors: Vec<Descriptor>,
+    /// How many bytes of its arguments are in the last of these.
+    pub(super) aside: usize,
     /// Tasks that are not completed.
     pub(super) left: u32,
 }
@@ -193,9 +195,9 @@ impl Core {
         }
         let id = ChunkId(self.next_chunk);
         self.next_chunk += 1;
-        let Chunk { first, bytes, offsets, descriptors } = chunk;
+        let Chunk { first, bytes, offsets, descriptors, aside } = chunk;
         let (job_of_it, bytes) = (job.clone(), Arc::new(bytes));
-        self.chunks.insert(id, Stored { job: job_of_it, first, bytes, offsets, descriptors, left: count });
+        self.chunks.insert(id, Stored { job: job_of_it, first, bytes, offsets, descriptors, aside, left: count });
         let span = Span { chunk: id, job: job.id, first: 0, count };
         self.handle(Event::Submitted { span, terms: job.terms });
     }

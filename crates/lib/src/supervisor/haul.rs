@@ -4,6 +4,7 @@
 //! kept, and whoever wants it finds it there. What else there is to say is kept for those of which it is said.
 
 use super::output::Both;
+use crate::wire::aside::Aside;
 use crate::wire::descriptor::Descriptor;
 use crate::wire::message::{Marks, PRINTED};
 
@@ -17,6 +18,8 @@ pub(crate) struct Haul {
     failures: Vec<Failed>,
     /// Those whose tasks have written something, in their order.
     printed: Vec<Printed>,
+    /// Those that are aside, in their order.
+    aside: Vec<(u32, Aside)>,
     /// Those with which descriptors have come, in their order.
     descriptors: Vec<(u32, Vec<Descriptor>)>,
     /// How long all of these tasks ran together. What a worker says of that is only a number in memory that it can write to.
@@ -78,6 +81,19 @@ impl Haul {
         self.nanos = self.nanos.saturating_add(nanos);
     }
 
+    /// Adds a result whose value is aside; `behind` is what would follow its bytes.
+    #[cold]
+    pub(crate) fn push_aside(&mut self, status: u8, nanos: u64, behind: &[u8], value: Aside) {
+        self.aside.push((self.len(), value));
+        self.push(status, nanos, |bytes| bytes.extend_from_slice(behind));
+    }
+
+    /// How many bytes of the results from `from` up to `to` are aside.
+    pub(crate) fn bytes_aside(&self, from: u32, to: u32) -> usize {
+        let within = self.aside.iter().filter(|(place, _)| (from..to).contains(place));
+        within.map(|(_, aside)| aside.bytes().len()).sum()
+    }
+
     /// Gives the result that was just added the descriptors that have come with it.
     pub(crate) fn attach(&mut self, descriptors: Vec<Descriptor>) {
         if !descriptors.is_empty() {
@@ -114,6 +130,11 @@ impl Haul {
     /// The bytes of a result.
     #[inline]
     pub(crate) fn get(&self, place: u32) -> &[u8] {
+        if !self.aside.is_empty()
+            && let Ok(found) = self.aside.binary_search_by_key(&place, |(place, _)| *place)
+        {
+            return self.aside[found].1.bytes();
+        }
         &self.bytes[self.start(place)..self.start(place + 1)]
     }
 

@@ -22,10 +22,11 @@ use super::health::Pulse;
 use super::memory::Memory;
 use super::output::{Both, Output};
 use crate::pool::job::Job;
+use crate::wire::aside::Aside;
 use crate::wire::claim;
 use crate::wire::descriptor::Descriptor;
 use crate::wire::frame::{HEADER, Header, Inbox, Kind, MOST_BYTES, ROOM};
-use crate::wire::message::untag;
+use crate::wire::message::{MARKS, untag};
 
 /// Bytes on their way to the worker.
 #[derive(Debug)]
@@ -397,7 +398,7 @@ impl Link {
         let malformed = |_| "a frame is malformed".to_owned();
         let Some(header) = self.inbox.peek_header().map_err(malformed)? else { return Ok(false) };
         check_header(&header)?;
-        if header.kind == Kind::Result && header.position > self.expected {
+        if matches!(header.kind, Kind::Result | Kind::LargeResult) && header.position > self.expected {
             // Results before it are in the ring: the worker had put them there before it wrote the frame.
             self.collect_ring(haul)?;
         }
@@ -418,6 +419,14 @@ impl Link {
                 });
                 haul.attach(std::mem::take(&mut self.descriptors));
             }
+            Kind::LargeResult => {
+                expect(&mut self.expected, self.limit, header.position)?;
+                let memory = self.descriptors.pop().ok_or("a large result came without its memory")?;
+                let aside =
+                    Aside::open(&memory).map_err(|error| format!("a large result cannot be opened: {error}"))?;
+                haul.push_aside(header.job as u8, header.index, body, aside);
+                haul.attach(std::mem::take(&mut self.descriptors));
+            }
             Kind::Descriptors => {
                 // Fewer than were sent, when this process's table is full: whatever needs them cannot be decoded.
                 let arrived = self.arrivals.pop_front().unwrap_or_default();
@@ -436,15 +445,18 @@ impl Link {
             return Ok(false);
         }
         let Self { inbox, socket, arrivals, .. } = self;
+        let before = arrivals.len();
         let received = inbox.receive(|room| socket::receive_now_with(&*socket, room, arrivals));
+        let brought = arrivals.len() > before;
         if arrivals.len() > 1 {
             // All whole frames were used up before, so at most one batch can belong to a frame that is not whole.
             return Err("it sends descriptors that belong to nothing".to_owned());
         }
         match received {
             Ok(Received::Bytes(count)) => {
-                // A read that did not fill the least room there is has emptied the socket; of the dead, it is made sure.
-                self.readable = count >= ROOM || self.dead_since.is_some();
+                // A read that did not fill the least room there is has emptied the socket, unless it ended behind descriptors; of
+                // the dead, it is made sure.
+                self.readable = count >= ROOM || brought || self.dead_since.is_some();
                 Ok(true)
             }
             Ok(Received::Nothing) => {
@@ -484,6 +496,7 @@ fn expect(expected: &mut u32, limit: u32, position: u32) -> Result<(), String> {
 fn check_header(header: &Header) -> Result<(), String> {
     match header.kind {
         Kind::Unready | Kind::Result => Ok(()),
+        Kind::LargeResult if header.length as usize <= MARKS => Ok(()),
         Kind::Bell | Kind::Ready | Kind::Descriptors if header.length == 0 => Ok(()),
         kind => Err(format!("a worker must not send {kind:?} with {} byte(s)", header.length)),
     }

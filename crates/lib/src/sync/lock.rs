@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use ganger_os::lock::futex::Futex;
+use ganger_os::lock::futex::{Futex, is_time};
 use ganger_os::lock::ground::{Ground, HEADER, LINE};
 use ganger_os::lock::held::{self, ABANDONED, BARE, Taken};
 use ganger_os::lock::identity;
@@ -18,6 +18,8 @@ use crate::{Error, ErrorKind};
 const WORD: usize = HEADER;
 /// Which process has left it abandoned.
 const DEAD: usize = HEADER + LINE;
+/// When somebody last looked whether the holder lives.
+const LOOKED: usize = DEAD + 1;
 const WORDS: usize = HEADER + 2 * LINE;
 
 #[derive(Debug)]
@@ -94,7 +96,12 @@ impl Lock {
     /// [`ErrorKind::Abandoned`] when a process has died while it held the lock. Then it is *not* held: take it with
     /// [`lock`](Self::lock), and mark it as consistent.
     pub fn acquire(&self) -> Result<(), Error> {
-        self.acquire_until(None).map(|_acquired| ())
+        let holder = self.0.memory().own() | BARE;
+        match held::try_take(self.word(), holder) {
+            Ok(Taken::Clean) => Ok(()),
+            Ok(_) => Err(self.refuse(holder)),
+            Err(_) => self.acquire_until(None).map(|_acquired| ()),
+        }
     }
 
     /// As [`acquire`](Self::acquire), if nobody holds it: whether nobody did. Python's `acquire(block=False)`.
@@ -119,9 +126,18 @@ impl Lock {
     /// [`ErrorKind::NotOwner`] when it is not locked (Python's `ValueError`), when another process holds it, or a guard. Nothing
     /// has changed then.
     pub fn release(&self) -> Result<(), Error> {
-        if held::give_back(self.word(), self.0.memory().own() | BARE) {
-            return Ok(());
-        }
+        let released = held::give_back(self.word(), self.0.memory().own() | BARE);
+        if released { Ok(()) } else { Err(self.not_owner()) }
+    }
+
+    /// Whether anybody holds it at this moment, dead or alive.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.word().load(Ordering::Relaxed) & !ABANDONED != 0
+    }
+
+    #[cold]
+    fn not_owner(&self) -> Error {
         let seen = self.word().load(Ordering::Relaxed);
         let text = if seen & !ABANDONED == 0 {
             "release of what is not locked".to_owned()
@@ -130,13 +146,7 @@ impl Lock {
         } else {
             format!("release of what process {} holds", identity::pid_of(seen))
         };
-        Err(self.0.error(ErrorKind::NotOwner, text))
-    }
-
-    /// Whether anybody holds it at this moment, dead or alive.
-    #[must_use]
-    pub fn is_locked(&self) -> bool {
-        self.word().load(Ordering::Relaxed) & !ABANDONED != 0
+        self.0.error(ErrorKind::NotOwner, text)
     }
 
     fn lock_until(&self, end: Option<Instant>) -> Result<Option<LockGuard>, Abandoned<LockGuard>> {
@@ -148,16 +158,22 @@ impl Lock {
         match self.take(holder, end) {
             None => Ok(false),
             Some(Taken::Clean) => Ok(true),
-            Some(_) => {
-                let _held = held::give_back(self.word(), holder);
-                Err(abandoned::error(self.dead()))
-            }
+            Some(_) => Err(self.refuse(holder)),
         }
+    }
+
+    /// Gives an abandoned lock back, which has no guard to be handed out in.
+    fn refuse(&self, holder: u64) -> Error {
+        let _held = held::give_back(self.word(), holder);
+        abandoned::error(self.dead())
     }
 
     fn take(&self, holder: u64, end: Option<Instant>) -> Option<Taken> {
         let memory = self.0.memory();
-        let taken = held::take(self.word(), holder, end, |who| memory.is_dead(who))?;
+        let taken = held::take(self.word(), holder, end, |who| {
+            // One looks for all: it takes long, and whoever tries often would do nothing else.
+            is_time(memory.word(LOOKED)) && memory.is_dead(who)
+        })?;
         if let Taken::Inherited(dead) = taken {
             memory.word(DEAD).store(dead, Ordering::Relaxed);
         }

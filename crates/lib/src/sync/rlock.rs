@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use ganger_os::lock::futex::Futex;
+use ganger_os::lock::futex::{Futex, is_time};
 use ganger_os::lock::ground::{Ground, HEADER, LINE};
 use ganger_os::lock::held::{self, ABANDONED, Taken};
 use ganger_os::lock::identity;
@@ -22,6 +22,8 @@ const THREAD: usize = HEADER + 1;
 const COUNT: usize = HEADER + 2;
 /// Which process has left it abandoned.
 const DEAD: usize = HEADER + LINE;
+/// When somebody last looked whether the holder lives.
+const LOOKED: usize = DEAD + 1;
 const WORDS: usize = HEADER + 2 * LINE;
 
 #[derive(Debug)]
@@ -147,7 +149,8 @@ impl RLock {
             return Some(if abandoned { Taken::Abandoned } else { Taken::Clean });
         }
         let memory = self.0.memory();
-        let taken = held::take(self.word(), memory.own(), end, |who| memory.is_dead(who))?;
+        let taken =
+            held::take(self.word(), memory.own(), end, |who| is_time(memory.word(LOOKED)) && memory.is_dead(who))?;
         if let Taken::Inherited(dead) = taken {
             self.part(DEAD).store(dead, Relaxed);
         }

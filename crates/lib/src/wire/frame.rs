@@ -38,6 +38,9 @@ pub(crate) enum Kind {
     Bell,
     /// To the supervisor: a result that the ring had no room for. `status` and `nanos` are in `job` and `index`.
     Result,
+    /// To the supervisor: as `Result`, of a value that is [aside](super::aside), in the last descriptor. The body is what follows
+    /// a value in the ring, if anything does.
+    LargeResult,
     /// Both ways: with this header come descriptors, `job` many, which belong to the next frame of another kind.
     Descriptors,
 }
@@ -58,7 +61,7 @@ pub(crate) struct Header {
 pub(crate) struct Malformed;
 
 impl Kind {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Setup,
         Self::Define,
         Self::Forget,
@@ -68,6 +71,7 @@ impl Kind {
         Self::Unready,
         Self::Bell,
         Self::Result,
+        Self::LargeResult,
         Self::Descriptors,
     ];
 }
@@ -267,7 +271,7 @@ mod tests {
 
     #[test]
     fn foreign_bytes_and_lying_lengths_are_refused() {
-        for (place, value) in [(4, 2), (5, 10), (5, 255)] {
+        for (place, value) in [(4, 2), (5, 11), (5, 255)] {
             let mut bytes = header().to_bytes();
             bytes[place] = value;
             assert_eq!(Header::from_bytes(&bytes), Err(Malformed), "byte {place} = {value}");

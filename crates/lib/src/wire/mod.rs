@@ -3,9 +3,11 @@
 //! * [`codec`]: values to bytes and back.
 //! * [`frame`]: bytes to the frames of a link.
 //! * [`claim`]: the word in shared memory by which a task is claimed.
+//! * [`aside`]: large payloads beside their frames.
 //! * [`descriptor`]: open descriptors beside a message.
 //! * [`message`]: the contents of the frames that are not task arguments. [`attributes`]: of these, what a worker may use.
 
+pub(crate) mod aside;
 pub(crate) mod attributes;
 pub(crate) mod claim;
 pub(crate) mod codec;

@@ -19,9 +19,10 @@ use super::output::{Output, flush};
 use super::panics::caught;
 use super::stopwatch::Stopwatch;
 use super::{context, setup};
+use crate::wire::aside::{ASIDE, Aside, LARGE};
 use crate::wire::claim;
 use crate::wire::codec::{decode, encode};
-use crate::wire::descriptor::{Descriptor, receiving_call, take_result};
+use crate::wire::descriptor::{Descriptor, MOST, receiving_call, take_result};
 use crate::wire::frame::{HEADER, Header, Inbox, Kind, MOST_BYTES};
 use crate::wire::message::{Definition, Failure, MARKS, Marks, PRINTED, Setup, Status, tag, untag};
 
@@ -91,6 +92,14 @@ struct Worker {
     tasks: u64,
 }
 
+/// Where a task's arguments are.
+enum Arguments {
+    /// The next so many bytes of the inbox.
+    Here(usize),
+    /// In memory of their own, or why not.
+    Aside(Result<Aside, String>),
+}
+
 /// Why the loop ends.
 enum End {
     /// The supervisor said goodbye, or is gone.
@@ -118,7 +127,7 @@ impl Worker {
                 Kind::Tasks => self.run_tasks(header)?,
                 Kind::Descriptors => self.descriptors.extend(self.arrivals.pop_front().unwrap_or_default()),
                 Kind::Goodbye => return Err(End::Done),
-                Kind::Ready | Kind::Unready | Kind::Bell | Kind::Result => return Err(End::Unable),
+                Kind::Ready | Kind::Unready | Kind::Bell | Kind::Result | Kind::LargeResult => return Err(End::Unable),
             }
         }
     }
@@ -169,12 +178,19 @@ impl Worker {
         let mut left = header.length as usize;
         let ((failed, mut position), mut index) = (untag(header.position), header.index);
         while left > 0 {
-            let length = self.length()?;
-            self.wait_for(length)?;
+            let from = match self.length()? {
+                length if length == ASIDE as usize => Arguments::Aside(self.open_aside()),
+                length => {
+                    self.wait_for(length)?;
+                    Arguments::Here(length)
+                }
+            };
             if claim::claim(self.page.claim(), header.epoch, position) {
-                self.run_task(&job, position, (index, failed), length)?;
+                self.run_task(&job, position, (index, failed), &from)?;
             }
-            // Taken, claimed or not: what was taken back runs elsewhere.
+            // Taken, claimed or not: what was taken back runs elsewhere. So are its descriptors.
+            self.descriptors.clear();
+            let length = if let Arguments::Here(length) = from { length } else { 0 };
             self.inbox.take(length);
             left = left.saturating_sub(4 + length);
             position += 1;
@@ -183,9 +199,19 @@ impl Worker {
         Ok(())
     }
 
-    /// Runs the task whose arguments are the next `length` bytes of the inbox.
-    fn run_task(&mut self, job: &Job, position: u32, task: (u64, u8), length: usize) -> Result<(), End> {
-        let arguments = self.inbox.unread().get(..length).unwrap_or_default();
+    /// Opens the arguments that are in the last descriptor; the reason when they cannot be had.
+    fn open_aside(&mut self) -> Result<Aside, String> {
+        let missing = "they have not come (is this process's table of descriptors full?)";
+        let memory = self.descriptors.pop().ok_or(missing)?;
+        Aside::open(&Descriptor::from(memory)).map_err(|error| error.to_string())
+    }
+
+    /// Runs a task.
+    fn run_task(&mut self, job: &Job, position: u32, task: (u64, u8), from: &Arguments) -> Result<(), End> {
+        let arguments = match from {
+            Arguments::Here(length) => Ok(self.inbox.unread().get(..*length).unwrap_or_default()),
+            Arguments::Aside(aside) => aside.as_ref().map(Aside::bytes),
+        };
         let (index, failed) = task;
         context::enter(job.number, index, failed.into());
         self.tasks += 1;
@@ -193,12 +219,16 @@ impl Worker {
         tracing::trace!(index, "task");
         self.out.clear();
         let out = &mut self.out;
-        let called = match job.shim {
-            Some(shim) => {
+        let called = match (job.shim, arguments) {
+            (Some(shim), Ok(arguments)) => {
                 let fds = std::mem::take(&mut self.descriptors);
                 caught(|| with_descriptors(fds, &job.descriptors, || shim(&job.bound, arguments, out)))
             }
-            None => Ok(fail(out, Status::NotDeserializable, "calls a function that is not in this executable")),
+            (_, Err(why)) => {
+                let text = format!("has arguments that cannot be read: {why}");
+                Ok(fail(out, Status::NotDeserializable, &text))
+            }
+            (None, _) => Ok(fail(out, Status::NotDeserializable, "calls a function that is not in this executable")),
         };
         let status = called.unwrap_or_else(|failure| {
             self.out.clear();
@@ -210,9 +240,8 @@ impl Worker {
         }
         let marks = self.output.as_mut().and_then(|output| output.marks(self.page));
         let descriptors = take_result();
-        if !descriptors.is_empty() && status == Status::Value as u8 {
-            self.send_descriptors(&descriptors)?;
-            return self.publish(position, status, marks, false);
+        if status == Status::Value as u8 && (!descriptors.is_empty() || self.out.len() >= LARGE) {
+            return self.publish_with(position, marks, descriptors);
         }
         self.publish(position, status, marks, true)
     }
@@ -246,7 +275,43 @@ impl Worker {
         Ok(())
     }
 
+    /// Makes a value known with which descriptors travel, or that is so large that it is put aside.
+    #[cold]
+    fn publish_with(
+        &mut self,
+        position: u32,
+        marks: Option<Marks>,
+        mut descriptors: Vec<Descriptor>,
+    ) -> Result<(), End> {
+        let value = Status::Value as u8;
+        // Where it cannot be put aside, and where it is too large, the usual way does.
+        let fits = (LARGE..=MOST_BYTES - MARKS).contains(&self.out.len()) && descriptors.len() < MOST;
+        let aside = fits.then(|| Aside::put(&self.out).ok()).flatten();
+        let Some(memory) = aside else {
+            self.send_descriptors(&descriptors)?;
+            return self.publish(position, value, marks, descriptors.is_empty());
+        };
+        descriptors.push(memory.into());
+        self.send_descriptors(&descriptors)?;
+        self.out = Vec::new();
+        let status = if let Some(marks) = marks {
+            marks.append(&mut self.out);
+            value | PRINTED
+        } else {
+            value
+        };
+        let index = self.stopwatch.lap();
+        let plain = Header::plain(Kind::LargeResult, self.out.len());
+        let header = Header { position, job: status.into(), index, ..plain };
+        let out = std::mem::take(&mut self.out);
+        self.unannounced = false;
+        self.send(header, &out)
+    }
+
     fn send_descriptors(&mut self, descriptors: &[Descriptor]) -> Result<(), End> {
+        if descriptors.is_empty() {
+            return Ok(());
+        }
         let fds: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
         let header = Header::of_descriptors(fds.len()).to_bytes();
         socket::send_all_with(&self.link, &header, &fds).map_err(|_| End::Done)

@@ -64,8 +64,8 @@ pub fn take<W: Futex>(word: &W, holder: u64, end: Option<Instant>, is_dead: impl
             Ok(taken) => return Some(taken),
             Err(seen) => seen,
         };
-        let who = seen & !FLAGS;
-        if vigil.is_due() && is_dead(who) {
+        let (who, nap) = (seen & !FLAGS, vigil.nap());
+        if (nap.is_none() || vigil.is_due()) && is_dead(who) {
             if inherit(word, seen, holder) {
                 return Some(Taken::Inherited(who));
             }
@@ -73,7 +73,7 @@ pub fn take<W: Futex>(word: &W, holder: u64, end: Option<Instant>, is_dead: impl
         }
         // Also by one who gives up: the wake-up that it may have used was meant for anybody who sleeps.
         let Some(marked) = mark(word, seen) else { continue };
-        word.sleep(marked, vigil.nap()?);
+        word.sleep(marked, nap?);
         holder |= SLEEPERS;
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::AtomicU64;
-use loom::sync::{Condvar, Mutex};
+use loom::sync::{Arc as Followed, Condvar, Mutex};
 use loom::thread;
 
 use super::barrier::{Arrival, Barrier, Outcome};
@@ -134,11 +134,13 @@ fn found_out(run: impl FnOnce()) -> bool {
 fn count_in_turns<const ORDERED: bool>() {
     model(Some(2), || {
         let place = Place::<ORDERED>::new(1);
-        let count = Arc::new(UnsafeCell::new(0_u32));
-        let run = |place: Place<ORDERED>, count: Arc<UnsafeCell<u32>>| {
+        let count = Followed::new(UnsafeCell::new(0_u32));
+        let run = |place: Place<ORDERED>, count: Followed<UnsafeCell<u32>>| {
             held::take(place.word(0), place.own, None, |_| false).expect("no limit");
             // SAFETY: loom ends the run when another thread may be reading or writing.
-            count.with_mut(|count| unsafe { count.write(count.read() + 1) });
+            let seen = count.with(|count| unsafe { count.read() });
+            // SAFETY: as above.
+            count.with_mut(|count| unsafe { count.write(seen + 1) });
             assert!(held::give_back(place.word(0), place.own));
         };
         let others: Vec<_> = (1..3)
@@ -185,10 +187,10 @@ fn what_a_dead_one_held_comes_to_one() {
 }
 
 /// Somebody changes something and rings for one; that one passes it on.
-fn hear<const BEFORE: bool>() {
-    model(Some(2), || {
+fn hear<const BEFORE: bool>(listeners: u64, switches: Option<usize>) {
+    model(switches, move || {
         let place = Place::<true>::new(2);
-        let listeners: Vec<_> = (0..2)
+        let listeners: Vec<_> = (0..listeners)
             .map(|number| {
                 let place = place.other(number);
                 thread::spawn(move || {
@@ -199,7 +201,7 @@ fn hear<const BEFORE: bool>() {
                 })
             })
             .collect();
-        for _ in 0..2 {
+        for _ in 0..listeners.len() {
             if BEFORE {
                 bell::ring(place.word(0), 1);
             }
@@ -214,12 +216,13 @@ fn hear<const BEFORE: bool>() {
 
 #[test]
 fn every_ring_is_heard() {
-    hear::<false>();
+    hear::<false>(1, None);
+    hear::<false>(2, Some(1));
 }
 
 #[test]
 fn ringing_before_the_change_is_found_out() {
-    assert!(found_out(hear::<true>));
+    assert!(found_out(|| hear::<true>(1, None)));
 }
 
 #[test]
@@ -271,7 +274,7 @@ fn permits_are_never_more_than_there_are_and_all_come_back() {
 fn a_writer_is_alone_and_gets_in() {
     model(Some(2), || {
         let place = Place::<true>::new(SMALL);
-        let value = Arc::new(UnsafeCell::new(0_u32));
+        let value = Followed::new(UnsafeCell::new(0_u32));
         let (other, theirs) = (place.other(1), value.clone());
         let writer = thread::spawn(move || {
             assert_eq!(RwLock(&other).write(None), Some(Taken::Clean));
