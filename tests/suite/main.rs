@@ -34,6 +34,8 @@ mod memory;
 mod methods;
 mod nested;
 mod output;
+mod pipe;
+mod queue;
 mod readme;
 mod retries;
 mod shared;
@@ -79,6 +81,8 @@ const CONTRACT: &[Contract] = &[
     size::CONTRACT,
     methods::CONTRACT,
     output::CONTRACT,
+    pipe::CONTRACT,
+    queue::CONTRACT,
     supervisor::CONTRACT,
     sync::CONTRACT,
     terminate::CONTRACT,
@@ -94,6 +98,8 @@ const ONCE: &[(&str, Once)] = &[
     ("memory", memory::ONCE),
     ("guardian", guardian::ONCE),
     ("methods", methods::ONCE),
+    ("pipe", pipe::ONCE),
+    ("queue", queue::ONCE),
     ("readme", readme::ONCE),
     ("shared", shared::ONCE),
     ("supervisor", supervisor::ONCE),

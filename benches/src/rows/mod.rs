@@ -5,6 +5,8 @@ mod broadcast;
 mod bytes;
 mod imap;
 mod map;
+mod pipe;
+mod queue;
 mod shared;
 mod start;
 mod stream;
@@ -30,6 +32,8 @@ pub(crate) enum Row {
     Bytes,
     Shared,
     Broadcast,
+    Pipe,
+    Queue,
 }
 
 /// What was found out about it.
@@ -50,8 +54,18 @@ impl Report {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream, Self::Bytes, Self::Shared, Self::Broadcast];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Apply,
+        Self::Imap,
+        Self::Map,
+        Self::Start,
+        Self::Stream,
+        Self::Bytes,
+        Self::Shared,
+        Self::Broadcast,
+        Self::Pipe,
+        Self::Queue,
+    ];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -63,6 +77,8 @@ impl Row {
             Self::Bytes => "bytes",
             Self::Shared => "shared",
             Self::Broadcast => "broadcast",
+            Self::Pipe => "pipe",
+            Self::Queue => "queue",
         }
     }
 
@@ -77,6 +93,8 @@ impl Row {
             Self::Bytes => bytes::measure(quick),
             Self::Shared => shared::measure(quick),
             Self::Broadcast => broadcast::measure(quick),
+            Self::Pipe => pipe::measure(quick),
+            Self::Queue => queue::measure(quick),
         }
     }
 }

@@ -20,9 +20,13 @@ mod containment;
 mod cpu;
 mod error;
 mod folding;
+#[cfg(feature = "ipc-channel")]
+pub mod ipc;
 mod outcome;
 mod output;
+mod pipe;
 mod pool;
+mod queue;
 pub mod registry;
 mod rlimit;
 mod rng;
@@ -42,10 +46,12 @@ pub use error::{Error, ErrorKind, Timeout};
 pub use ganger_macros::task;
 pub use outcome::{TaskError, TaskErrorKind};
 pub use output::{TaskOutput, Written};
+pub use pipe::{Connection, one_way, pipe};
 pub use pool::{
     AsyncResult, Builder, Callbacks, ExitResult, IMap, IMapUnordered, Indexed, Insights, Pool, Retry, RetryOn,
     ReturnWhen, RunningTask, SlowTask, StartMethod, Stdout, Waited, WorkTimes, WorkerStatus, wait,
 };
+pub use queue::{JoinableQueue, Queue, QueueIter, SimpleQueue};
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
 pub use shared::{Array, Element, Integer, Number, Plain, Rows, RowsMut, SealedArray, SharedArray, Value};
@@ -57,6 +63,11 @@ pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
 pub use wire::descriptor::Descriptor;
 pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state, worker_id};
+
+/// The ends of [pipes](crate::pipe()), and waiting for several of them. Python's `multiprocessing.connection`.
+pub mod connection {
+    pub use crate::pipe::{Connection, Nothing, Receiver, Sender, one_way, pipe, wait};
+}
 
 /// Names that the expansion of [`task`] and the command line need; no part of the public interface.
 #[doc(hidden)]

@@ -1,5 +1,6 @@
 //! Inherited socket pairs: no address, no listener, nobody to authenticate.
 
+mod message;
 mod receive;
 
 use std::collections::VecDeque;
@@ -9,6 +10,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
 
 use crate::fd::Fd;
+pub use message::{
+    Sent, connect_messages, end_one_way, hang_up, message_pair, peek_message, receive_message, send_message,
+};
 use receive::receive;
 
 /// The most descriptors that travel with one message: the kernel's limit, `SCM_MAX_FD`.
