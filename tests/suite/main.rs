@@ -3,7 +3,7 @@
 
 /// Names functions, for the runner.
 macro_rules! table {
-    ($($case:ident),+ $(,)?) => { &[$((stringify!($case), $case)),+] };
+    ($($case:ident),* $(,)?) => { &[$((stringify!($case), $case)),*] };
 }
 
 mod attributes;
@@ -28,6 +28,7 @@ mod map;
 mod memory;
 mod methods;
 mod output;
+mod process;
 mod readme;
 mod retries;
 mod supervisor;
@@ -62,6 +63,7 @@ const CONTRACT: &[Contract] = &[
     retries::CONTRACT,
     methods::CONTRACT,
     output::CONTRACT,
+    process::CONTRACT,
     supervisor::CONTRACT,
     terminate::CONTRACT,
     wait::CONTRACT,
@@ -76,6 +78,7 @@ const ONCE: &[(&str, Once)] = &[
     ("memory", memory::ONCE),
     ("guardian", guardian::ONCE),
     ("methods", methods::ONCE),
+    ("process", process::ONCE),
     ("readme", readme::ONCE),
     ("supervisor", supervisor::ONCE),
 ];

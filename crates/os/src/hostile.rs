@@ -72,7 +72,7 @@ mod tests {
     fn hello() -> impl Strategy<Value = Hello> {
         let preload = prop::option::of((any::<u64>(), vec(any::<u8>(), 0..40)));
         let method = prop::sample::select(vec![Method::Forkserver, Method::Spawn, Method::Fork]);
-        (method, any::<i32>(), any::<(u64, u64)>(), any::<bool>(), preload, ["\\PC{0,20}", "\\PC{0,20}"]).prop_map(
+        (method, any::<i32>(), any::<(u64, u64)>(), any::<[bool; 2]>(), preload, ["\\PC{0,20}", "\\PC{0,20}"]).prop_map(
             |(method, supervisor, image, stdout_to_stderr, preload, [name, group])| Hello {
                 method,
                 supervisor,

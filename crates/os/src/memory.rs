@@ -2,7 +2,8 @@
 //! after SIGKILL. (Python's `shared_memory` has names, a tracker that unlinks them, and leaks when that is killed.)
 
 use std::ffi::CStr;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::resource::{Resource, getrlimit};
 
 /// A mapping of shared memory. Forked children have it too.
 #[derive(Debug)]
@@ -134,6 +136,20 @@ impl Memory {
         // SAFETY: `offset` is within the mapping, or right behind it when `length` is 0.
         unsafe { self.start.add(offset) }
     }
+}
+
+/// Memory that holds `bytes`, as a file: to pass on what is too large for a socket.
+///
+/// # Errors
+/// When memory or descriptors are short, or when files must not be so large (`RLIMIT_FSIZE`).
+pub fn holding(name: &CStr, bytes: &[u8]) -> io::Result<OwnedFd> {
+    // Writing beyond it would be answered by a signal.
+    if (bytes.len() as u64) > getrlimit(Resource::RLIMIT_FSIZE)?.0 {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut memory = File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?);
+    memory.write_all(bytes)?;
+    Ok(memory.into())
 }
 
 impl Drop for Memory {

@@ -2,16 +2,18 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
 
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockFlag, SockType, recv, recvmsg, sendmsg,
     socketpair,
 };
 
+use crate::child::writable_within;
 use crate::fd::{Fd, adopt};
 
-/// The most descriptors that travel with one packet.
-pub const MOST_DESCRIPTORS: usize = 4;
+/// The most descriptors that travel with one packet: the kernel's own limit (`SCM_MAX_FD`).
+pub const MOST_DESCRIPTORS: usize = 253;
 
 /// Makes a pair that carries a stream of bytes; both ends block.
 ///
@@ -59,6 +61,31 @@ pub fn send_all(fd: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let sent = send(fd.as_fd(), &[IoSlice::new(bytes)], &[], MsgFlags::empty())?;
         bytes = bytes.get(sent..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Writes all of `bytes`, which are not empty, and `fds` with the first of them, waiting up to `limit` for room; without a limit
+/// for somebody whose death is the end of the wait.
+///
+/// # Errors
+/// When the other end is gone, or makes no room in time.
+pub fn send_all_with(
+    fd: impl AsFd,
+    mut bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+    limit: Option<Duration>,
+) -> io::Result<()> {
+    let mut raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    while !bytes.is_empty() {
+        let flags = if limit.is_some() { MsgFlags::MSG_DONTWAIT } else { MsgFlags::empty() };
+        let sent = send(fd.as_fd(), &[IoSlice::new(bytes)], &raw, flags)?;
+        if sent > 0 {
+            raw.clear();
+            bytes = bytes.get(sent..).unwrap_or_default();
+        } else if !limit.is_some_and(|limit| writable_within(fd.as_fd(), limit)) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
     }
     Ok(())
 }
@@ -139,16 +166,29 @@ pub fn receive_waiting(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Received>
 /// # Errors
 /// When the socket is broken.
 pub fn receive_with(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<(Received, Vec<Fd>)> {
+    receive_both(fd.as_fd(), buffer, MsgFlags::empty())
+}
+
+/// As [`receive_now`], with the descriptors that travel with the bytes.
+///
+/// # Errors
+/// When the socket is broken; a peer that reset the connection counts as the end.
+pub fn receive_now_with(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<(Received, Vec<Fd>)> {
+    receive_both(fd.as_fd(), buffer, MsgFlags::MSG_DONTWAIT)
+}
+
+fn receive_both(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: MsgFlags) -> io::Result<(Received, Vec<Fd>)> {
     let mut space = nix::cmsg_space!([RawFd; MOST_DESCRIPTORS]);
     loop {
         let mut slices = [IoSliceMut::new(buffer)];
-        let received = recvmsg::<()>(fd.as_fd().as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC);
-        match received {
+        let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
+        match recvmsg::<()>(fd.as_raw_fd(), &mut slices, Some(&mut space), flags) {
             Ok(message) if message.bytes > 0 => {
                 return Ok((Received::Bytes(message.bytes), descriptors(&message)));
             }
             Ok(_) | Err(nix::Error::ECONNRESET) => return Ok((Received::End, Vec::new())),
             Err(nix::Error::EINTR) => {}
+            Err(nix::Error::EAGAIN) => return Ok((Received::Nothing, Vec::new())),
             Err(error) => return Err(error.into()),
         }
     }

@@ -300,7 +300,7 @@ impl Core {
             }
         }
         tracing::debug!(worker = worker.slot, generation = worker.generation, "starting a worker");
-        let asked = guardian.start(worker.slot, worker.generation, theirs, memory);
+        let asked = guardian.start(worker.slot, worker.generation, theirs, Some(memory));
         self.links.insert(worker, link);
         self.unflushed.push(worker);
         self.watch_guardian();

@@ -32,7 +32,7 @@ pub(super) fn get_ready(setup: &Setup, slot: u32) -> Result<(), String> {
 }
 
 /// Gives this process its attributes. It has one thread so far: whatever starts later inherits them.
-fn adopt(attributes: &Attributes, slot: u32) -> Result<(), String> {
+pub(super) fn adopt(attributes: &Attributes, slot: u32) -> Result<(), String> {
     let failed = |what: String| move |error: io::Error| format!("cannot {what}: {error}");
     if let Some(cpu) = attributes.cpu_of(slot) {
         scheduling::pin_to(cpu).map_err(failed(format!("run on processor {cpu} only")))?;
