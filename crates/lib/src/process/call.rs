@@ -34,7 +34,7 @@ impl Call {
             F::encode(arguments, &mut payload).map_err(Unencoded::Arguments)?;
             Ok::<_, Unencoded>((call.entry, name, payload, bound))
         });
-        let (entry, name, payload, bound) = made.map_err(|unencoded| unencoded.error())?;
+        let (entry, name, payload, bound) = made.map_err(Unencoded::error)?;
         if payload.len() > MOST_BYTES {
             let text = format!("the arguments of {name} are {} bytes; the limit is {MOST_BYTES}", payload.len());
             return Err(Error::new(ErrorKind::TooLarge, text));

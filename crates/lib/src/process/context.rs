@@ -57,6 +57,15 @@ pub(super) struct Wanted<'a> {
     pub(super) attributes: &'a Attributes,
 }
 
+/// A process that waits for its order.
+#[derive(Debug)]
+struct Hired {
+    post: Arc<Post>,
+    pid: i32,
+    pidfd: PidFd,
+    link: Fd,
+}
+
 impl Context {
     /// Starts a process and has it make `call`.
     pub(super) fn start(&self, wanted: &Wanted<'_>, call: &Call) -> Result<ChildProcess, Error> {
@@ -74,7 +83,7 @@ impl Context {
         let own = PidFd::open(std::process::id().cast_signed());
         let own = own.map_err(|error| cannot("watch this process", error))?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let (post, (pid, pidfd), link) = self.hire(wanted, number)?;
+        let Hired { post, pid, pidfd, link } = self.hire(wanted, number)?;
         let order = order(wanted, call, &streams);
         let mut head = Vec::new();
         encode(&order, &mut head).expect("plain data can always be encoded");
@@ -111,7 +120,7 @@ impl Context {
     }
 
     /// Has a process started that waits for its order.
-    fn hire(&self, wanted: &Wanted<'_>, number: u32) -> Result<(Arc<Post>, (i32, PidFd), Fd), Error> {
+    fn hire(&self, wanted: &Wanted<'_>, number: u32) -> Result<Hired, Error> {
         let mut retried = false;
         loop {
             let post = self.post(wanted)?;
@@ -120,7 +129,7 @@ impl Context {
             };
             let (ours, theirs) = stream_pair().map_err(|error| refused(&error).with_source(error))?;
             match post.start(number, theirs) {
-                Ok(born) => return Ok((post, born, ours)),
+                Ok((pid, pidfd)) => return Ok(Hired { post, pid, pidfd, link: ours }),
                 // It died just now. Nothing has run: what it may have started has no order.
                 Err(Refusal::Gone) if !retried => retried = true,
                 Err(Refusal::Gone) => return Err(refused(&"its guardian process died, twice")),
