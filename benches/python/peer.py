@@ -75,6 +75,10 @@ class Peer:
     def apply_pids(self, count):
         return self.per_pid(self.pool.apply(pid_of, (number,)) for number in range(count))
 
+    def echo_bytes(self, size):
+        seconds, back = timed(lambda value=b"\1" * size: self.pool.apply(noop, (value,)))
+        return {"seconds": seconds, "sum": sum(back)}
+
     def rows(self, count, width, seed, low, high):
         self.data = make_rows(count, width, seed)
         self.range = (low, high)

@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn refuses_the_rest() {
-        for line in ["--only 6", "--only", "--fast", "--mode dance", "--ballast 2GB", "--ballast 99999999999GiB"] {
+        for line in ["--only 99", "--only", "--fast", "--mode dance", "--ballast 2GB", "--ballast 99999999999GiB"] {
             assert!(parsed(line).is_err(), "{line}");
         }
     }

@@ -1,13 +1,14 @@
-//! A program with a pool, whose system calls somebody makes fail once SIGUSR1 has come: `injected METHOD`.
+//! A program with a pool, whose system calls somebody makes fail once SIGUSR1 has come: `injected METHOD [capture]`.
 //!
 //! It ends with 0 when every task has ended as it does without a fault, with 3 when some have ended in an error instead,
-//! with 4 when there is no pool; and with 1 when a value is wrong.
+//! with 4 when there is no pool; and with 1 when a value is wrong, or a process is left of a pool that there is not.
 
 use std::fmt::Write;
 use std::process::ExitCode;
 
 use ganger::{Pool, StartMethod, TaskError, TaskErrorKind};
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 
 const TASKS: u64 = 24;
 
@@ -43,7 +44,8 @@ fn main() -> ExitCode {
         Ok(pool) => use_up(pool, &mut report),
         Err(error) => {
             report.line(&format!("no pool: {:?}: {error}", error.kind()));
-            ExitCode::from(4)
+            report.no_child();
+            if report.wrong { ExitCode::FAILURE } else { ExitCode::from(4) }
         }
     };
     // At the end, in one piece: this write may be the one that fails, and the code says enough.
@@ -52,7 +54,8 @@ fn main() -> ExitCode {
 }
 
 fn pool(method: StartMethod) -> Result<Pool, ganger::Error> {
-    Pool::builder().workers(2).start_method(method).build()
+    let builder = Pool::builder().workers(2).start_method(method);
+    if std::env::args().nth(2).is_some() { builder.capture_output(100).build() } else { builder.build() }
 }
 
 fn use_up(pool: Pool, report: &mut Report) -> ExitCode {
@@ -85,6 +88,15 @@ impl Report {
     fn error(&mut self, what: &str, error: &str) {
         self.failed = true;
         self.line(&format!("{what}: {error}"));
+    }
+
+    /// This program has no other children than a pool's guardian.
+    fn no_child(&mut self) {
+        let left = waitpid(None, Some(WaitPidFlag::WNOHANG));
+        if left != Err(nix::Error::ECHILD) {
+            self.wrong = true;
+            self.line(&format!("a child is left: {left:?}"));
+        }
     }
 
     fn value<T>(&mut self, task: &str, outcome: Result<T, TaskError>, right: impl Fn(&T) -> bool) {

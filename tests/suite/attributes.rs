@@ -14,6 +14,7 @@ use crate::kit::{SOON, finish, helper, own_pid, signal, whole_gang};
 pub(crate) const CONTRACT: crate::Contract = table![
     limits_hold_before_the_initializer_runs,
     limits_stop_what_goes_beyond_them,
+    least_of_descriptors_is_enough_for_a_panic,
     panic_without_memory_for_its_stack_is_an_outcome,
     workers_are_nice,
     each_worker_has_a_processor_and_its_successor_has_it_too,
@@ -110,6 +111,19 @@ fn limits_stop_what_goes_beyond_them(method: StartMethod) {
     assert!(pool.apply(open_many, (100,)).unwrap_err().message().contains("code: 24"));
     assert_eq!(pool.apply(open_many, (2,)), Ok(2));
     finish(pool);
+}
+
+fn least_of_descriptors_is_enough_for_a_panic(method: StartMethod) {
+    for (builder, least) in [(Pool::builder(), 5), (Pool::builder().capture_output(1000), 7)] {
+        let pool = builder.workers(1).start_method(method).rlimit(Rlimit::Nofile, least).build().unwrap();
+        if method != StartMethod::Fork {
+            // There a worker has what this process has besides.
+            assert_eq!(pool.apply(open_many, (1,)), Ok(1), "{least}");
+        }
+        let error = within("it fails", SOON, || pool.apply(panic_in_a_narrow_place, (1,))).unwrap_err();
+        assert_eq!((error.kind(), error.message()), (TaskErrorKind::Panicked, "no room"));
+        finish(pool);
+    }
 }
 
 fn panic_in_a_narrow_place(_: u32) {
@@ -253,6 +267,8 @@ fn refused(builder: Builder, text: &str) {
 fn senseless_attributes_are_refused() {
     let builder = || Pool::builder().workers(1);
     refused(builder().rlimit(Rlimit::Nofile, 4), "rlimit nofile is 4: a worker has its standard streams and its link");
+    let captured = builder().capture_output(1000).rlimit(Rlimit::Nofile, 6);
+    refused(captured, "rlimit nofile is 6: a worker whose output is captured has its standard streams, its link and ");
     refused(builder().rlimit(Rlimit::Nofile, (9, 8)), "rlimit nofile is 9:8: the soft limit is above the hard one");
     refused(builder().rlimit(Rlimit::As, 1 << 20), "rlimit as is 1048576: ");
     refused(builder().rlimit(Rlimit::Data, 0), "allowed are 1048576 to ");

@@ -6,10 +6,11 @@ use std::os::unix::process::parent_id;
 use std::time::Duration;
 
 use ganger::{Pool, StartMethod, TaskError, TaskErrorKind, partial};
+use ganger_os::scheduling;
 use ganger_tests::{Gate, Log, marked, own_mark, wait_until, within};
 use nix::sys::signal::Signal;
 
-use crate::kit::{SOON, finish, pass_gate, pool, signal, square, whole_gang};
+use crate::kit::{SOON, finish, pass_gate, pool, processor_time, signal, square, whole_gang};
 
 pub(crate) const CONTRACT: crate::Contract = table![
     killed_guardian_is_replaced_or_breaks_the_pool,
@@ -19,7 +20,9 @@ pub(crate) const CONTRACT: crate::Contract = table![
     guardian_is_deaf_to_polite_signals,
     guardian_killed_in_a_pool_that_closes,
     silent_guardian_is_killed,
+    successor_is_as_nice_as_the_thread_that_built_the_pool,
     stopped_guardian_does_not_hold_up_drop,
+    worker_that_a_stopped_guardian_does_not_bury_keeps_nobody_awake,
 ];
 
 pub(crate) const ONCE: crate::Once = table![successor_whose_preload_fails_breaks_the_pool_with_that];
@@ -237,6 +240,35 @@ fn silent_guardian_is_killed(method: StartMethod) {
     nothing_is_left();
 }
 
+fn niceness_of(pid: u32) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // Field 19; behind the name, which may hold anything, comes field 3.
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse().unwrap()
+}
+
+/// A thread of another niceness waits for its results, and so does the driver's work, when the guardian dies.
+fn successor_is_as_nice_as_the_thread_that_built_the_pool(method: StartMethod) {
+    if method == StartMethod::Fork {
+        // There is no successor.
+        return;
+    }
+    let (pool, niceness) = (pool(method, 2), scheduling::niceness().unwrap());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            scheduling::set_niceness(niceness + 5).unwrap();
+            for _ in 0..5 {
+                let killed = pool.guardian_pid();
+                kill_guardian(&pool);
+                // What the workers have begun is lost with them.
+                let next = || pool.apply(square, (1,)).ok().and_then(|_| pool.guardian_pid());
+                let next = wait_until("there is another", SOON, next, |now| now.is_some() && *now != killed);
+                assert_eq!(niceness_of(next.unwrap()), niceness);
+            }
+        });
+    });
+    finish(pool);
+}
+
 fn stopped_guardian_does_not_hold_up_drop(method: StartMethod) {
     let pool = pool(method, 2);
     signal(pool.guardian_pid().unwrap(), Signal::SIGSTOP);
@@ -245,6 +277,24 @@ fn stopped_guardian_does_not_hold_up_drop(method: StartMethod) {
     within("drop", Duration::from_secs(5), || drop(pool));
     assert_eq!(handle.get_timeout(SOON).unwrap().unwrap_err().kind(), TaskErrorKind::Cancelled);
     nothing_is_left();
+}
+
+/// Its link is at its end for the second until nobody waits for the guardian's report any more.
+fn worker_that_a_stopped_guardian_does_not_bury_keeps_nobody_awake(method: StartMethod) {
+    let pool = pool(method, 1);
+    let handle = pool.apply_async(begin_and_pass, ("open".to_owned(),));
+    wait_until("the task has begun", SOON, || Log::new("begun").lines(), |lines| !lines.is_empty());
+    let guardian = pool.guardian_pid().unwrap();
+    signal(guardian, Signal::SIGSTOP);
+    let before = processor_time();
+    signal(pool.worker_pids()[0], Signal::SIGKILL);
+    let error = handle.get_timeout(SOON).unwrap().unwrap_err();
+    let used = processor_time() - before;
+    assert_eq!(error.kind(), TaskErrorKind::Lost, "{error}");
+    assert!(used < Duration::from_millis(300), "{used:?}");
+    signal(guardian, Signal::SIGCONT);
+    assert_eq!(pool.apply(square, (7,)), Ok(49));
+    finish(pool);
 }
 
 fn successor_whose_preload_fails_breaks_the_pool_with_that() {

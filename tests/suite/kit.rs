@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use ganger::{Pool, StartMethod};
+use ganger_os::process::vitals;
 use ganger_tests::{Gate, wait_until};
 pub(crate) use ganger_tests::{die, signal};
 
@@ -25,6 +26,11 @@ pub(crate) fn whole_gang(pool: &Pool, workers: usize) -> Vec<u32> {
 pub(crate) fn finish(pool: Pool) {
     pool.close();
     pool.join().unwrap();
+}
+
+/// How much processor time this process has used so far.
+pub(crate) fn processor_time() -> Duration {
+    vitals(std::process::id().cast_signed()).unwrap().processor_time
 }
 
 /// A helper program; it inherits the mark and the directory of the case.

@@ -1,12 +1,18 @@
 //! The life of a pool: closing, ending, recycling, and what is left afterwards.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use ganger::{AsyncResult, ErrorKind, Pool, StartMethod, TaskErrorKind};
+use ganger_os::fd::Fd;
+use ganger_os::socket::{send_now_with, stream_pair};
 use ganger_tests::{Gate, Snapshot, children, memory, wait_until, within};
+use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
+use nix::unistd::{Uid, setresuid};
 
 use crate::kit::{SOON, finish, helper, own_pid, pass_gate, pool, signal, square, whole_gang};
 
@@ -27,6 +33,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     two_hundred_pools_leave_nothing,
     creation_failure_leaves_nothing,
     gang_is_smaller_while_descriptors_are_short,
+    gang_is_smaller_while_descriptors_cannot_be_sent,
     large_results_and_arguments,
     large_results_leave_no_memory,
     program_end_ends_the_pool,
@@ -281,6 +288,47 @@ fn gang_is_smaller_while_descriptors_are_short(method: StartMethod) {
     setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
     wait_until("all are there", Duration::from_secs(20), || pool.worker_pids().len(), |count| *count == 8);
     assert_eq!(pool.map(square, 0..500).unwrap().len(), 500);
+    finish(pool);
+}
+
+/// Makes this process one of a user whom the kernel allows as many descriptors under way as it may have open.
+fn become_a_common_user() {
+    let (soft, hard) = (64, getrlimit(Resource::RLIMIT_NOFILE).unwrap().1);
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    if Uid::effective().is_root() {
+        // Nobody else's: all processes of a user are counted together.
+        let user = Uid::from_raw(1_000_000 + std::process::id());
+        setresuid(user, user, user).unwrap();
+        // With its rights it lost the right to its own files in /proc.
+        set_dumpable(true).unwrap();
+    }
+}
+
+/// Sends descriptors that nobody receives until no more can be sent.
+fn fill_the_way() -> (Fd, Fd) {
+    let (one, other) = stream_pair().unwrap();
+    let null = File::open("/dev/null").unwrap();
+    let fds = [null.as_fd(); 16];
+    let refused = std::iter::repeat_with(|| send_now_with(&one, b"x", &fds)).find_map(Result::err).unwrap();
+    assert_eq!(refused.raw_os_error(), Some(nix::Error::ETOOMANYREFS as i32), "{refused}");
+    (one, other)
+}
+
+/// A worker's link can be made, and not be sent to the guardian: that one stays, and so do the others.
+fn gang_is_smaller_while_descriptors_cannot_be_sent(method: StartMethod) {
+    become_a_common_user();
+    let pool = pool(method, 2);
+    let (guardian, pids) = (pool.guardian_pid(), whole_gang(&pool, 2));
+    let full = fill_the_way();
+    signal(pids[0], Signal::SIGKILL);
+    wait_until("one is left", SOON, || pool.worker_pids(), |now| *now == pids[1..]);
+    // Long enough for some attempts.
+    let pause = |_: u32| std::thread::sleep(Duration::from_millis(10));
+    assert_eq!(pool.map(pause, 0..50).map(|values| values.len()), Ok(50));
+    assert_eq!((pool.guardian_pid(), pool.worker_pids()), (guardian, pids[1..].to_vec()));
+    drop(full);
+    whole_gang(&pool, 2);
+    assert_eq!((pool.guardian_pid(), pool.apply(square, (7,))), (guardian, Ok(49)));
     finish(pool);
 }
 

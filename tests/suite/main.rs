@@ -9,6 +9,7 @@ macro_rules! table {
 mod attributes;
 mod cgroup;
 mod deaths;
+mod descriptors;
 mod failures;
 mod faults;
 mod guardian;
@@ -31,6 +32,7 @@ mod output;
 mod process;
 mod readme;
 mod retries;
+mod shared;
 mod supervisor;
 mod syscalls;
 mod terminate;
@@ -49,6 +51,7 @@ const CONTRACT: &[Contract] = &[
     map::CONTRACT,
     failures::CONTRACT,
     deaths::CONTRACT,
+    descriptors::CONTRACT,
     killstorm::CONTRACT,
     guardian::CONTRACT,
     health::CONTRACT,
@@ -61,6 +64,7 @@ const CONTRACT: &[Contract] = &[
     limits::CONTRACT,
     memory::CONTRACT,
     retries::CONTRACT,
+    shared::CONTRACT,
     methods::CONTRACT,
     output::CONTRACT,
     process::CONTRACT,
@@ -80,6 +84,7 @@ const ONCE: &[(&str, Once)] = &[
     ("methods", methods::ONCE),
     ("process", process::ONCE),
     ("readme", readme::ONCE),
+    ("shared", shared::ONCE),
     ("supervisor", supervisor::ONCE),
 ];
 

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ganger::{ErrorKind, Pool, StartMethod, TaskErrorKind};
+use ganger::{ErrorKind, Pool, Rlimit, StartMethod, TaskErrorKind};
 use ganger_tests::{wait_until, within};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
@@ -17,6 +17,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     worker_that_rests_above_its_limit_is_replaced_and_no_task_pays,
     what_is_shared_with_the_guardian_does_not_count_until_it_is_written_to,
     arguments_that_no_worker_has_room_for_end_their_task_and_no_other,
+    worker_that_cannot_measure_itself_does_not_get_ready,
 ];
 
 pub(crate) const ONCE: crate::Once = table![senseless_limits_of_memory_are_refused];
@@ -154,4 +155,17 @@ fn arguments_that_no_worker_has_room_for_end_their_task_and_no_other(method: Sta
     }
     assert!(outcomes[3].is_err());
     finish(pool);
+}
+
+/// Leaves no descriptor for anything.
+fn use_up_descriptors() {
+    let held: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
+    std::mem::forget(held);
+}
+
+fn worker_that_cannot_measure_itself_does_not_get_ready(method: StartMethod) {
+    let builder = Pool::builder().workers(1).start_method(method).initializer(use_up_descriptors, ());
+    let error = builder.rlimit(Rlimit::Nofile, 32).memory_limit(64 * MIB).build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Broken, "{error}");
+    assert!(error.to_string().contains("cannot measure its memory, which has a limit: "), "{error}");
 }

@@ -10,7 +10,7 @@ use ganger::{Builder, Pool, Retry, RetryOn, StartMethod, TaskErrorKind, TaskOutp
 use ganger_tests::{Gate, scratch, within};
 use nix::sys::signal::Signal;
 
-use crate::kit::{SOON, die, finish, helper};
+use crate::kit::{SOON, die, finish, helper, processor_time};
 
 pub(crate) const CONTRACT: crate::Contract = table![
     output_of_each_task_is_its_own_however_it_was_written,
@@ -23,6 +23,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     programs_may_open_the_streams_anew,
     output_of_no_task_is_nobodys,
     task_may_close_its_streams,
+    streams_that_have_ended_keep_nobody_awake,
     output_is_passed_on_whole,
 ];
 
@@ -284,6 +285,28 @@ fn task_may_close_its_streams(method: StartMethod) {
         2
     );
     assert_eq!(written(pool, &outputs), [(Some(0), "1\n".to_owned(), String::new())]);
+}
+
+/// Closes every pipe that it has, its worker's own copies of both streams among them, and takes its time.
+fn close_all_pipes(_: u32) {
+    let list = std::fs::read_dir("/proc/self/fd").unwrap();
+    let numbers: Vec<i32> = list.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    let is_pipe = |number: &i32| {
+        std::fs::read_link(format!("/proc/self/fd/{number}"))
+            .is_ok_and(|path| path.to_string_lossy().starts_with("pipe:"))
+    };
+    numbers.into_iter().filter(is_pipe).for_each(|number| nix::unistd::close(number).unwrap());
+    std::thread::sleep(Duration::from_secs(1));
+}
+
+fn streams_that_have_ended_keep_nobody_awake(method: StartMethod) {
+    let (builder, _outputs) = capturing(method, 1, 1000);
+    let pool = builder.build().unwrap();
+    let before = processor_time();
+    pool.apply(close_all_pipes, (0,)).unwrap();
+    let used = processor_time() - before;
+    assert!(used < Duration::from_millis(300), "{used:?}");
+    finish(pool);
 }
 
 fn output_is_passed_on_whole(method: StartMethod) {

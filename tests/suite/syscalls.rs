@@ -2,6 +2,7 @@
 //! its workers alike. Whatever fails, the program ends in time, with right values or with errors that say why, and leaves
 //! nothing.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -95,13 +96,13 @@ const ROWS: &[Row] = &[
     ("recvmsg", "EAGAIN", 2, Nowhere),
     ("recvmsg", "ENOMEM", 1, ToErrors),
     ("recvmsg", "ENOMEM", 3, ToErrors),
-    ("recvfrom", "EINTR", 1, Nowhere),
-    ("recvfrom", "EINTR", 2, Nowhere),
-    ("recvfrom", "EAGAIN", 1, Nowhere),
-    ("recvfrom", "EAGAIN", 2, Nowhere),
-    ("recvfrom", "ENOMEM", 1, ToErrors),
-    ("recvfrom", "ENOMEM", 3, ToErrors),
-    ("recvfrom", "ECONNRESET", 3, ToErrors),
+    ("recvmsg", "EINTR", 3, Nowhere),
+    ("recvmsg", "EINTR", 4, Nowhere),
+    ("recvmsg", "EAGAIN", 3, Nowhere),
+    ("recvmsg", "EAGAIN", 4, Nowhere),
+    ("recvmsg", "ENOMEM", 2, ToErrors),
+    ("recvmsg", "ENOMEM", 4, ToErrors),
+    ("recvmsg", "ECONNRESET", 3, ToErrors),
     ("read", "EINTR", 1, ToErrors),
     ("read", "EIO", 2, ToErrors),
     ("write", "EIO", 1, Nowhere),
@@ -118,12 +119,46 @@ struct Cell {
 /// All cells; the reason why none of them can run here is each one's.
 pub(crate) fn cells() -> impl Iterator<Item = Case> {
     let skip = missing();
-    ROWS.iter().flat_map(move |row| {
+    let rows = ROWS.iter().flat_map(move |row| {
         StartMethod::ALL.into_iter().map(move |method| {
             let cell = Cell { row: *row, method };
             Case { skip, ..Case::new(cell.name(), Box::new(move || cell.run())) }
         })
-    })
+    });
+    let watched = StartMethod::ALL.into_iter().map(move |method| {
+        let name = format!("syscalls::a_start_that_fails_leaves_nothing_watched::{method}");
+        Case { skip, ..Case::new(name, Box::new(move || a_start_that_fails_leaves_nothing_watched(method))) }
+    });
+    rows.chain(watched)
+}
+
+/// Two of the three descriptors of a worker whose output is captured are watched, and the third cannot be. When its place is
+/// tried again, they have the same numbers, and are not watched already.
+fn a_start_that_fails_leaves_nothing_watched(method: StartMethod) {
+    let mut program = Program::start_with(method, &["capture"]);
+    // Those before are of the waker, the guardian, and the pipes' own set.
+    let mut strace = trace(program.child.id(), "epoll_ctl", &["-e", "inject=epoll_ctl:error=ENOSPC:when=8"]);
+    signal(program.child.id(), Signal::SIGUSR1);
+    let status = wait_until("the program ends", LIMIT, || program.child.try_wait().unwrap(), Option::is_some);
+    wait_until("strace leaves with the last process", LIMIT, || strace.try_wait().unwrap(), Option::is_some);
+    let (trace, said) = (fs::read_to_string(scratch("trace")).unwrap(), program.said());
+    let seen = format!("{status:?}\n{said}\n{trace}");
+    assert!(trace.contains("ENOSPC (No space left on device) (INJECTED)") && said.is_empty(), "{seen}");
+    let calls = trace.lines().filter_map(|line| line.split_once("epoll_ctl(")).map(|(_, call)| call);
+    let calls: Vec<Vec<&str>> = calls.map(|call| call.split([',', ')']).map(str::trim).collect()).collect();
+    let (mut watched, mut added) = (BTreeSet::new(), 0);
+    // The first set is the driver's. What another thread's call has cut in two counts as not added, or as removed.
+    for call in calls.iter().filter(|call| call[0] == calls[0][0]) {
+        match call[1] {
+            "EPOLL_CTL_ADD" if call.ends_with(&["= 0"]) => {
+                assert!(watched.insert(call[2]), "{} is watched already: {seen}", call[2]);
+                added += 1;
+            }
+            "EPOLL_CTL_DEL" => drop(watched.remove(call[2])),
+            _ => {}
+        }
+    }
+    assert!(added > 8, "both places were filled after all: {seen}");
 }
 
 /// Why no call can be traced here. A case is only told to run where one can, and need not ask again.
@@ -214,9 +249,13 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it, and waits until it waits.
     pub(crate) fn start(method: StartMethod) -> Self {
+        Self::start_with(method, &[])
+    }
+
+    fn start_with(method: StartMethod, more: &[&str]) -> Self {
         let mut command = helper("injected");
         let errors = File::create(scratch("errors")).unwrap();
-        let mut child = command.arg(method.as_str()).stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
+        let mut child = command.arg(method.as_str()).args(more).stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         output.read_line(&mut line).unwrap();

@@ -1,8 +1,10 @@
 //! The rows of the table, one promise each.
 
 mod apply;
+mod bytes;
 mod imap;
 mod map;
+mod shared;
 mod start;
 mod stream;
 
@@ -24,6 +26,8 @@ pub(crate) enum Row {
     Map,
     Start,
     Stream,
+    Bytes,
+    Shared,
 }
 
 /// What was found out about it.
@@ -44,7 +48,8 @@ impl Report {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 5] = [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream, Self::Bytes, Self::Shared];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -53,6 +58,8 @@ impl Row {
             Self::Map => "map",
             Self::Start => "start",
             Self::Stream => "stream",
+            Self::Bytes => "bytes",
+            Self::Shared => "shared",
         }
     }
 
@@ -64,6 +71,8 @@ impl Row {
             Self::Map => map::measure(quick),
             Self::Start => start::measure(quick),
             Self::Stream => stream::measure(quick),
+            Self::Bytes => bytes::measure(quick),
+            Self::Shared => shared::measure(quick),
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::task::{Prepared, Returns, Task, Unfit};
 use crate::wire::codec::{self, CodecError};
+use crate::wire::descriptor::{self, Parcel};
 use crate::wire::message::Status;
 use crate::worker::run_fail;
 
@@ -48,23 +49,23 @@ impl<A, R> Captured<A, R> {
 
 impl<A, R> Task<(A,), R> for Captured<A, R>
 where
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
+    A: Serialize + DeserializeOwned + 'static,
+    R: Serialize + DeserializeOwned + 'static,
 {
     fn prepare(&self, pool: u64) -> Result<Prepared, Unfit> {
         if pool != self.pool {
             return Err(Unfit::ForeignPool);
         }
         let entry = EntryPoint::of_shim(run_captured).map_err(Unfit::Image)?;
-        Ok(Prepared::new(entry, Vec::new(), self.name))
+        Ok(Prepared::new(entry, Parcel::default(), self.name))
     }
 
     fn encode(arguments: &(A,), out: &mut Vec<u8>) -> Result<(), CodecError> {
-        codec::encode(arguments, out)
+        codec::encode_value(&arguments.0, out)
     }
 
     fn decode(bytes: &[u8]) -> Result<R, CodecError> {
-        codec::decode(bytes)
+        codec::decode_value(bytes)
     }
 }
 
@@ -75,8 +76,11 @@ where
     O: Returns<R>,
     R: Serialize + 'static,
 {
-    let erased = move |arguments: &[u8], out: &mut Vec<u8>| match codec::decode_arguments::<(A,)>(arguments) {
-        Ok((argument,)) => crate::task::finish(closure(argument).outcome(), out),
+    let erased = move |arguments: &[u8], out: &mut Vec<u8>| match codec::decode_only_argument::<A>(arguments) {
+        Ok(argument) => {
+            descriptor::arrived();
+            crate::task::finish(closure(argument).outcome(), out)
+        }
         Err(error) => crate::task::unreadable::<(A,)>("arguments", &error, out),
     };
     let before = CLOSURE.replace(Some(Rc::new(erased)));
@@ -95,7 +99,7 @@ where
     R: Serialize + 'static,
 {
     let entry = EntryPoint::of_shim(run_captured).map_err(Unfit::Image)?;
-    let prepared = Prepared::new(entry, Vec::new(), std::any::type_name_of_val(&closure));
+    let prepared = Prepared::new(entry, Parcel::default(), std::any::type_name_of_val(&closure));
     let closure = RefCell::new(Some(closure));
     let erased = move |_: &[u8], out: &mut Vec<u8>| match closure.take() {
         Some(closure) => crate::task::finish(closure().outcome(), out),

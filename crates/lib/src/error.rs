@@ -62,6 +62,12 @@ pub enum ErrorKind {
     TooLarge,
     /// A type or a shape is not the one that is there.
     Mismatch,
+    /// An index or a range exceeds what is there. Python's `IndexError`.
+    OutOfRange,
+    /// Somebody else is using it at the moment.
+    Claimed,
+    /// Nobody can write to it any more.
+    Sealed,
     /// The other side does not have the same key. Python's `AuthenticationError`.
     Authentication,
     /// An operation that a server carried out failed there; the message is its own.

@@ -26,6 +26,7 @@ mod process;
 pub mod registry;
 mod rlimit;
 mod rng;
+mod shared;
 mod start_method;
 mod supervisor;
 mod task;
@@ -48,9 +49,11 @@ pub use pool::{
 pub use process::{ChildProcess, Process, ProcessBuilder, Stdio, active_children};
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
+pub use shared::{Array, Element, Integer, Number, Plain, Rows, RowsMut, SealedArray, SharedArray, Value};
 pub use start_method::{StartMethod, all_start_methods, force_start_method, set_start_method, start_method};
 pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
+pub use wire::descriptor::Descriptor;
 pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state};
 
 /// Names that the expansion of [`task`] and the command line need; no part of the public interface.

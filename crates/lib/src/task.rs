@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wire::codec::{self, CodecError};
+use crate::wire::descriptor::{self, Descriptor, Parcel, Part};
 use crate::wire::message::{Call, Status};
 use crate::worker::{context, run_fail};
 
@@ -72,6 +73,8 @@ pub trait Task<Args, R> {
 #[derive(Debug)]
 pub struct Prepared {
     pub(crate) call: Call,
+    /// Those of the bound arguments.
+    pub(crate) descriptors: Vec<Descriptor>,
     pub(crate) name: Arc<str>,
     /// Equal for equal functions: they take about the same time.
     pub(crate) function: u64,
@@ -98,20 +101,51 @@ impl Display for Unfit {
 }
 
 impl Prepared {
-    pub(crate) fn new(entry: EntryPoint, bound: Vec<u8>, name: &str) -> Self {
-        Self { call: Call::new(entry, bound), name: name.into(), function: entry.to_wire() }
+    pub(crate) fn new(entry: EntryPoint, bound: Parcel, name: &str) -> Self {
+        let Parcel { bytes, descriptors } = bound;
+        let call = Call::new(entry, bytes, &descriptors);
+        Self { call, descriptors, name: name.into(), function: entry.to_wire() }
     }
+}
+
+/// Encodes arguments, one after the other.
+macro_rules! encoded {
+    ($arguments:ident, $out:ident) => {
+        codec::encode($arguments, $out)
+    };
+    ($arguments:ident, $out:ident, $($value:ident),+) => {{
+        let ($($value,)+) = $arguments;
+        $(codec::encode_value($value, $out)?;)+
+        Ok(())
+    }};
+}
+
+/// Decodes the arguments that `Task::encode` wrote, one after the other.
+macro_rules! decoded {
+    ($bytes:ident) => {
+        codec::decode_arguments::<()>($bytes)
+    };
+    ($bytes:ident, $($arg:ident),+) => {
+        (|| {
+            let mut rest = $bytes;
+            let arguments = ($(codec::decode_argument::<$arg>(&mut rest)?,)+);
+            codec::at_end(rest).map(|()| arguments)
+        })()
+    };
 }
 
 /// Marks a handler of functions with these bound and these further arguments.
 struct Calls<Bound, Args, R>(PhantomData<(Bound, Args, R)>);
 
 /// Finishes a call: encodes its value, or says why there is none.
-pub(crate) fn finish<R: Serialize>(outcome: Result<R, String>, out: &mut Vec<u8>) -> u8 {
+pub(crate) fn finish<R: Serialize + 'static>(outcome: Result<R, String>, out: &mut Vec<u8>) -> u8 {
     match outcome {
-        Ok(value) => match codec::encode(&value, out) {
-            Ok(()) => Status::Value as u8,
-            Err(error) => {
+        Ok(value) => match descriptor::sending(Part::Own, || codec::encode_value(&value, out)) {
+            (Ok(()), descriptors) => {
+                descriptor::keep_result(descriptors);
+                Status::Value as u8
+            }
+            (Err(error), _) => {
                 let text = format!("has a result ({}) that cannot be serialized: {error}", type_name::<R>());
                 run_fail(out, Status::NotSerializable, &text)
             }
@@ -131,20 +165,20 @@ macro_rules! callable {
         where
             F: Fn($($arg),*) -> O + Copy + Send + Sync + 'static,
             O: Returns<R>,
-            R: Serialize + DeserializeOwned,
-            $($arg: Serialize + DeserializeOwned,)*
+            R: Serialize + DeserializeOwned + 'static,
+            $($arg: Serialize + DeserializeOwned + 'static,)*
         {
             fn prepare(&self, _pool: u64) -> Result<Prepared, Unfit> {
                 let entry = EntryPoint::new::<F, Calls<(), ($($arg,)*), R>>(*self).map_err(Unfit::Image)?;
-                Ok(Prepared::new(entry, Vec::new(), type_name::<F>()))
+                Ok(Prepared::new(entry, Parcel::default(), type_name::<F>()))
             }
 
             fn encode(arguments: &($($arg,)*), out: &mut Vec<u8>) -> Result<(), CodecError> {
-                codec::encode(arguments, out)
+                encoded!(arguments, out $(, $value)*)
             }
 
             fn decode(bytes: &[u8]) -> Result<R, CodecError> {
-                codec::decode(bytes)
+                codec::decode_value(bytes)
             }
         }
 
@@ -152,12 +186,15 @@ macro_rules! callable {
         where
             F: Fn($($arg),*) -> O,
             O: Returns<R>,
-            R: Serialize,
-            $($arg: DeserializeOwned,)*
+            R: Serialize + 'static,
+            $($arg: DeserializeOwned + 'static,)*
         {
             fn handle(function: F, _bound: &[u8], arguments: &[u8], out: &mut Vec<u8>) -> u8 {
-                match codec::decode_arguments::<($($arg,)*)>(arguments) {
-                    Ok(($($value,)*)) => finish(function($($value),*).outcome(), out),
+                match decoded!(arguments $(, $arg)*) {
+                    Ok(($($value,)*)) => {
+                        descriptor::arrived();
+                        finish(function($($value),*).outcome(), out)
+                    }
                     Err(error) => unreadable::<($($arg,)*)>("arguments", &error, out),
                 }
             }
@@ -171,24 +208,23 @@ macro_rules! bindable {
         where
             F: Fn($($bound,)+ $($arg),*) -> O + Copy + Send + Sync + 'static,
             O: Returns<R>,
-            R: Serialize + DeserializeOwned,
+            R: Serialize + DeserializeOwned + 'static,
             $($bound: Serialize + DeserializeOwned,)+
-            $($arg: Serialize + DeserializeOwned,)*
+            $($arg: Serialize + DeserializeOwned + 'static,)*
         {
             fn prepare(&self, _pool: u64) -> Result<Prepared, Unfit> {
                 let entry = EntryPoint::new::<F, Calls<($($bound,)+), ($($arg,)*), R>>(self.function)
                     .map_err(Unfit::Image)?;
-                let mut bound = Vec::new();
-                codec::encode(&self.bound, &mut bound).map_err(Unfit::Bound)?;
+                let bound = codec::encode_parcel(Part::Bound, &self.bound).map_err(Unfit::Bound)?;
                 Ok(Prepared::new(entry, bound, type_name::<F>()))
             }
 
             fn encode(arguments: &($($arg,)*), out: &mut Vec<u8>) -> Result<(), CodecError> {
-                codec::encode(arguments, out)
+                encoded!(arguments, out $(, $value)*)
             }
 
             fn decode(bytes: &[u8]) -> Result<R, CodecError> {
-                codec::decode(bytes)
+                codec::decode_value(bytes)
             }
         }
 
@@ -196,17 +232,20 @@ macro_rules! bindable {
         where
             F: Fn($($bound,)+ $($arg),*) -> O,
             O: Returns<R>,
-            R: Serialize,
+            R: Serialize + 'static,
             $($bound: DeserializeOwned,)+
-            $($arg: DeserializeOwned,)*
+            $($arg: DeserializeOwned + 'static,)*
         {
             fn handle(function: F, bound: &[u8], arguments: &[u8], out: &mut Vec<u8>) -> u8 {
                 let ($($first,)+) = match codec::decode_arguments::<($($bound,)+)>(bound) {
                     Ok(bound) => bound,
                     Err(error) => return unreadable::<($($bound,)+)>("bound arguments", &error, out),
                 };
-                match codec::decode_arguments::<($($arg,)*)>(arguments) {
-                    Ok(($($value,)*)) => finish(function($($first,)+ $($value),*).outcome(), out),
+                match decoded!(arguments $(, $arg)*) {
+                    Ok(($($value,)*)) => {
+                        descriptor::arrived();
+                        finish(function($($first,)+ $($value),*).outcome(), out)
+                    }
                     Err(error) => unreadable::<($($arg,)*)>("arguments", &error, out),
                 }
             }
@@ -276,7 +315,7 @@ pub trait Setup<Args, O> {
 /// A call of a [`Setup`].
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct SetupCall(pub(crate) EntryPoint, pub(crate) Vec<u8>);
+pub struct SetupCall(pub(crate) EntryPoint, pub(crate) Parcel);
 
 /// What becomes of what a [`Setup`] returned.
 #[doc(hidden)]
@@ -319,9 +358,7 @@ macro_rules! setup {
         {
             fn prepare<K: Keep<O>>(&self, arguments: &($($arg,)*)) -> Result<SetupCall, Unfit> {
                 let entry = EntryPoint::new::<F, Readies<($($arg,)*), O, K>>(*self).map_err(Unfit::Image)?;
-                let mut bound = Vec::new();
-                codec::encode(arguments, &mut bound).map_err(Unfit::Bound)?;
-                Ok(SetupCall(entry, bound))
+                Ok(SetupCall(entry, codec::encode_parcel(Part::Own, arguments).map_err(Unfit::Bound)?))
             }
         }
 
@@ -336,6 +373,7 @@ macro_rules! setup {
                     Ok(bound) => bound,
                     Err(error) => return unreadable::<($($arg,)*)>("arguments", &error, out),
                 };
+                descriptor::arrived();
                 match K::keep(function($($value),*)) {
                     Ok(()) => Status::Value as u8,
                     Err(text) => run_fail(out, Status::Failed, &text),

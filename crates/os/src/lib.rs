@@ -12,13 +12,17 @@ pub mod cgroup;
 pub mod child;
 pub mod ending;
 pub mod fd;
+pub mod frozen;
+pub mod huge;
 pub mod image;
+pub mod lease;
 pub mod measure;
 pub mod memory;
 pub mod mutant;
 pub mod output;
 pub mod page;
 pub mod per_process;
+pub mod plain;
 pub mod poll;
 pub mod probe;
 pub mod process;
@@ -32,6 +36,8 @@ pub mod word;
 
 #[cfg(any(test, fuzzing))]
 mod hostile;
+mod incarnation;
+mod mapping;
 mod ring;
 #[cfg(test)]
 mod ring_model;

@@ -2,30 +2,129 @@
 //! after SIGKILL. (Python's `shared_memory` has names, a tracker that unlinks them, and leaks when that is killed.)
 
 use std::ffi::CStr;
-use std::fs::File;
-use std::io::{self, Write};
-use std::num::NonZeroUsize;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::mman::{MapFlags, ProtFlags};
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::uio::{pread, pwrite};
 
-/// A mapping of shared memory. Forked children have it too.
-#[derive(Debug)]
-pub struct Memory {
-    start: NonNull<u8>,
-    length: usize,
+use crate::mapping::Mapping;
+
+/// Makes `length` bytes of zeroed memory, which nobody can ever shrink or grow. They take up room when they are first
+/// touched. `name` shows in `/proc`.
+///
+/// # Errors
+/// When `length` is more than a file can have, or may have (`RLIMIT_FSIZE`), or when descriptors are short.
+pub fn create(name: &CStr, length: usize) -> io::Result<OwnedFd> {
+    // Beyond it the kernel would answer with a signal.
+    if length as u64 > getrlimit(Resource::RLIMIT_FSIZE)?.0 {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let memory = memfd_create(name, flags)?;
+    let size = i64::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    nix::unistd::ftruncate(&memory, size)?;
+    // A holder that could shrink it would kill the others with SIGBUS.
+    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
+    fcntl(&memory, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(memory)
 }
 
-// SAFETY: the mapping belongs to no thread; what is reached through a shared reference are atomics, and copies whose races
-// are the business of whoever holds the lock that guards them.
-unsafe impl Send for Memory {}
+/// How many bytes memory has that [`create`] made, most likely in another process: at least `least`.
+///
+/// # Errors
+/// When it could shrink, has fewer bytes, or is no memory at all.
+pub fn size(memory: BorrowedFd<'_>, least: usize) -> io::Result<usize> {
+    sealed_size(memory, least, SealFlag::F_SEAL_SHRINK)
+}
+
+pub(crate) fn sealed_size(memory: BorrowedFd<'_>, least: usize, needed: SealFlag) -> io::Result<usize> {
+    let seals = SealFlag::from_bits_retain(fcntl(memory, FcntlArg::F_GET_SEALS)?);
+    let size = usize::try_from(nix::sys::stat::fstat(memory)?.st_size).unwrap_or(0);
+    if seals.contains(needed) && size >= least {
+        return Ok(size);
+    }
+    let text =
+        format!("shared memory of {size} byte(s) with seals {seals:?}, where {least} with {needed:?} are needed");
+    Err(io::Error::new(io::ErrorKind::InvalidData, text))
+}
+
+/// Takes the right to write from everybody, for ever.
+///
+/// # Errors
+/// `ResourceBusy` while somebody has it mapped so that it can be written to.
+pub fn forbid_writing(memory: BorrowedFd<'_>) -> io::Result<()> {
+    fcntl(memory, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE))?;
+    Ok(())
+}
+
+/// Whether that has been done.
+#[must_use]
+pub fn forbids_writing(memory: BorrowedFd<'_>) -> bool {
+    fcntl(memory, FcntlArg::F_GET_SEALS)
+        .is_ok_and(|seals| SealFlag::from_bits_retain(seals).contains(SealFlag::F_SEAL_WRITE))
+}
+
+/// Copies out what is at `offset`, by the kernel: nothing is mapped.
+///
+/// # Errors
+/// When there are fewer bytes, or the system refuses.
+pub fn read_at(memory: BorrowedFd<'_>, mut offset: usize, mut bytes: &mut [u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match pread(memory, bytes, place_in_file(offset)?) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => (offset, bytes) = (offset + count, &mut bytes[count..]),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Copies `bytes` to `offset`, by the kernel: nothing is mapped.
+///
+/// # Errors
+/// `PermissionDenied` when writing is forbidden; when they do not fit, or memory is short.
+pub fn write_at(memory: BorrowedFd<'_>, mut offset: usize, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match pwrite(memory, bytes, place_in_file(offset)?) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => (offset, bytes) = (offset + count, &bytes[count..]),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn place_in_file(offset: usize) -> io::Result<i64> {
+    i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+/// Atomic words of one size, as [`Memory::cells`] finds them.
+///
+/// # Safety
+/// Any bytes are a value of the type, and it is sound to change them through a shared reference.
+pub unsafe trait Cell: Send + Sync + 'static {}
+
+// SAFETY: any byte is a number, and the atomic types allow changes by others.
+unsafe impl Cell for AtomicU8 {}
 // SAFETY: as above.
-unsafe impl Sync for Memory {}
+unsafe impl Cell for AtomicU16 {}
+// SAFETY: as above.
+unsafe impl Cell for AtomicU32 {}
+// SAFETY: as above.
+unsafe impl Cell for AtomicU64 {}
+
+/// A mapping of shared memory. Forked children have it too. What is reached through it are atomics, and copies whose races
+/// are the business of whoever holds the lock that guards them.
+#[derive(Debug)]
+pub struct Memory(Mapping);
 
 impl Memory {
     /// Makes `length` bytes of zeroed memory, which nobody can ever shrink or grow, and returns the mapping and the
@@ -44,15 +143,8 @@ impl Memory {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn create(name: &CStr, length: usize) -> io::Result<(Self, OwnedFd)> {
-        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        let memory = memfd_create(name, flags)?;
-        let size = i64::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        nix::unistd::ftruncate(&memory, size)?;
-        // A holder that could shrink it would kill the others with SIGBUS.
-        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
-        fcntl(&memory, FcntlArg::F_ADD_SEALS(seals))?;
-        let mapping = Self::map(std::os::fd::AsFd::as_fd(&memory), length)?;
-        Ok((mapping, memory))
+        let memory = create(name, length)?;
+        Ok((Self::map(memory.as_fd(), length)?, memory))
     }
 
     /// Maps memory that [`create`](Self::create) made, most likely in another process, after a look at its seals and its
@@ -61,30 +153,19 @@ impl Memory {
     /// # Errors
     /// When it is no such memory, or cannot be mapped.
     pub fn open(memory: BorrowedFd<'_>, least: usize) -> io::Result<Self> {
-        let seals = SealFlag::from_bits_retain(fcntl(memory, FcntlArg::F_GET_SEALS)?);
-        let size = usize::try_from(nix::sys::stat::fstat(memory)?.st_size).unwrap_or(0);
-        if !seals.contains(SealFlag::F_SEAL_SHRINK) || size < least {
-            let text = format!(
-                "shared memory of {size} byte(s) with seals {seals:?}, where {least} that cannot shrink are needed"
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-        }
-        Self::map(memory, size)
+        Self::map(memory, size(memory, least)?)
     }
 
     fn map(memory: BorrowedFd<'_>, length: usize) -> io::Result<Self> {
-        let size = NonZeroUsize::new(length).ok_or(io::ErrorKind::InvalidInput)?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new shared mapping at an address of the kernel's choice touches no existing memory.
-        let start = unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, memory, 0) }?;
-        Ok(Self { start: start.cast(), length })
+        Mapping::new(memory, 0, length, protection, MapFlags::MAP_SHARED).map(Self)
     }
 
     /// How many bytes it has.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {
-        self.length
+        self.0.len()
     }
 
     /// The word of 32 bits at `offset`.
@@ -93,7 +174,7 @@ impl Memory {
     /// When it is not aligned, or not within the memory.
     #[must_use]
     pub fn word32(&self, offset: usize) -> &AtomicU32 {
-        let word = self.place(offset, 4, 4).cast::<AtomicU32>();
+        let word = self.0.place(offset, 4, 4).cast::<AtomicU32>();
         // SAFETY: `place` has checked alignment and bounds, and the mapping lives as long as `self`.
         unsafe { word.as_ref() }
     }
@@ -104,9 +185,22 @@ impl Memory {
     /// When it is not aligned, or not within the memory.
     #[must_use]
     pub fn word64(&self, offset: usize) -> &AtomicU64 {
-        let word = self.place(offset, 8, 8).cast::<AtomicU64>();
+        let word = self.0.place(offset, 8, 8).cast::<AtomicU64>();
         // SAFETY: `place` has checked alignment and bounds, and the mapping lives as long as `self`.
         unsafe { word.as_ref() }
+    }
+
+    /// `count` words from `offset` on.
+    ///
+    /// # Panics
+    /// When they are not aligned, or not within the memory.
+    #[must_use]
+    pub fn cells<C: Cell>(&self, offset: usize, count: usize) -> &[C] {
+        let length = count.checked_mul(size_of::<C>()).expect("within the memory");
+        let first = self.0.place(offset, length, align_of::<C>()).cast::<C>();
+        // SAFETY: `place` has checked alignment and bounds, any bytes are a `Cell`, which others may change, and the mapping
+        // lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(first.as_ptr(), count) }
     }
 
     /// Copies `bytes` in at `offset`. Who else reads or writes there meanwhile finds or leaves a mixture: callers hold a lock.
@@ -114,7 +208,7 @@ impl Memory {
     /// # Panics
     /// When they do not fit.
     pub fn write(&self, offset: usize, bytes: &[u8]) {
-        let target = self.place(offset, bytes.len(), 1);
+        let target = self.0.place(offset, bytes.len(), 1);
         // SAFETY: `place` has checked the bounds; `bytes` is memory of this process, which a mapping made by us never overlaps.
         unsafe { target.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     }
@@ -124,45 +218,14 @@ impl Memory {
     /// # Panics
     /// When there are fewer bytes.
     pub fn read(&self, offset: usize, bytes: &mut [u8]) {
-        let source = self.place(offset, bytes.len(), 1);
+        let source = self.0.place(offset, bytes.len(), 1);
         // SAFETY: as in `write`, in the other direction.
         unsafe { bytes.as_mut_ptr().copy_from_nonoverlapping(source.as_ptr(), bytes.len()) };
-    }
-
-    /// Where `length` bytes at `offset` begin.
-    fn place(&self, offset: usize, length: usize, alignment: usize) -> NonNull<u8> {
-        let inside = offset.checked_add(length).is_some_and(|end| end <= self.length);
-        assert!(inside && offset.is_multiple_of(alignment), "{length} bytes at {offset} of {}", self.length);
-        // SAFETY: `offset` is within the mapping, or right behind it when `length` is 0.
-        unsafe { self.start.add(offset) }
-    }
-}
-
-/// Memory that holds `bytes`, as a file: to pass on what is too large for a socket.
-///
-/// # Errors
-/// When memory or descriptors are short, or when files must not be so large (`RLIMIT_FSIZE`).
-pub fn holding(name: &CStr, bytes: &[u8]) -> io::Result<OwnedFd> {
-    // Writing beyond it would be answered by a signal.
-    if (bytes.len() as u64) > getrlimit(Resource::RLIMIT_FSIZE)?.0 {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    let mut memory = File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?);
-    memory.write_all(bytes)?;
-    Ok(memory.into())
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is this value's own, and references into it cannot outlive it. It fails for no valid mapping.
-        let _ = unsafe { munmap(self.start.cast(), self.length) };
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
-
     use super::*;
 
     #[test]
@@ -181,5 +244,29 @@ mod tests {
     #[should_panic(expected = "2 bytes at 63 of 64")]
     fn bounds_are_checked() {
         Memory::create(c"test", 64).expect("memory").0.write(63, &[1, 2]);
+    }
+
+    #[test]
+    fn what_is_sealed_can_be_read_and_not_written() {
+        let memory = create(c"test", 64).expect("memory");
+        write_at(memory.as_fd(), 60, &[1, 2, 3, 4]).expect("fits");
+        let mapped = Memory::open(memory.as_fd(), 64).expect("fits");
+        assert_eq!(forbid_writing(memory.as_fd()).expect_err("mapped").kind(), io::ErrorKind::ResourceBusy);
+        drop(mapped);
+        forbid_writing(memory.as_fd()).expect("nobody writes");
+        let mut bytes = [0; 4];
+        read_at(memory.as_fd(), 60, &mut bytes).expect("is there");
+        assert_eq!(bytes, [1, 2, 3, 4]);
+        assert_eq!(write_at(memory.as_fd(), 0, &bytes).expect_err("sealed").kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(read_at(memory.as_fd(), 61, &mut bytes).expect_err("short").kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn cells_are_shared_words() {
+        let (memory, descriptor) = Memory::create(c"test", 64).expect("memory");
+        let other = Memory::open(descriptor.as_fd(), 64).expect("the same");
+        memory.cells::<AtomicU16>(2, 31)[30].store(7, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(other.cells::<AtomicU16>(62, 1)[0].load(std::sync::atomic::Ordering::Relaxed), 7);
+        assert!(other.cells::<AtomicU64>(64, 0).is_empty());
     }
 }

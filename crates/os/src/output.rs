@@ -27,6 +27,7 @@ pub struct Drain {
     pipe: Fd,
     stream: usize,
     taken: u64,
+    ended: bool,
 }
 
 /// Makes both pipes: the supervisor's ends, and what a worker [takes over](Tap::install).
@@ -40,7 +41,7 @@ pub fn pipes() -> io::Result<([Drain; STREAMS], [Fd; 3])> {
         // Only this end: whoever writes shall wait for room, as at any pipe.
         nix::fcntl::fcntl(&read, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         news.add(&read, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0))?;
-        Ok((Drain { pipe: read.into(), stream, taken: 0 }, write.into()))
+        Ok((Drain { pipe: read.into(), stream, taken: 0, ended: false }, write.into()))
     };
     let ((out, out_end), (err, err_end)) = (pipe(0)?, pipe(1)?);
     Ok(([out, err], [out_end, err_end, news.0.into()]))
@@ -62,7 +63,10 @@ impl Drain {
             match nix::unistd::read(&self.pipe, &mut bytes[before..]) {
                 Err(nix::Error::EINTR) => {}
                 Err(nix::Error::EAGAIN) => break Ok(0),
-                other => break other,
+                other => {
+                    self.ended = most > 0 && other.unwrap_or(0) == 0;
+                    break other;
+                }
             }
         };
         let count = read.unwrap_or(0);
@@ -77,6 +81,12 @@ impl Drain {
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// Whether the last look found that nobody holds the other end: the pipe is readable for ever, with nothing in it.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.ended
     }
 
     /// How many bytes are in the pipe now.
@@ -215,6 +225,12 @@ mod tests {
         assert_eq!(out.take(&page, 9, &mut bytes).expect("sound"), 1);
         assert!(tap.has_news(&page), "although the pipe is empty again");
         assert_eq!(tap.written(&page), [4, 4]);
+
+        assert_eq!((err.take(&page, 9, &mut bytes).expect("nothing is no error"), err.ended()), (0, false));
+        drop((tap, to_err));
+        assert_eq!((err.take(&page, 0, &mut bytes).expect("nothing is no error"), err.ended()), (0, false));
+        assert_eq!((err.take(&page, 9, &mut bytes).expect("nothing is no error"), err.ended()), (0, true));
+        assert_eq!((out.take(&page, 9, &mut bytes).expect("it is held"), out.ended()), (0, false));
     }
 
     #[test]

@@ -93,10 +93,12 @@ fn private(text: &str) -> u64 {
     kibibytes.sum::<u64>() * 1024
 }
 
-/// How many bytes are private to this process; 0 when `/proc` does not tell.
-#[must_use]
-pub fn own_private_memory() -> u64 {
-    Meter::open(std::process::id().cast_signed()).and_then(|meter| meter.private()).unwrap_or(0)
+/// How many bytes are private to this process.
+///
+/// # Errors
+/// When `/proc` does not tell, or no descriptor is left to ask with.
+pub fn own_private_memory() -> io::Result<u64> {
+    Meter::open(std::process::id().cast_signed())?.private()
 }
 
 #[cfg(test)]

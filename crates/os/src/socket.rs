@@ -1,19 +1,24 @@
 //! Inherited socket pairs: no address, no listener, nobody to authenticate.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+mod receive;
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockFlag, SockType, recv, recvmsg, sendmsg,
-    socketpair,
-};
+use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
 
 use crate::child::writable_within;
-use crate::fd::{Fd, adopt};
+use crate::fd::Fd;
+use receive::receive;
 
-/// The most descriptors that travel with one packet: the kernel's own limit (`SCM_MAX_FD`).
+/// The most descriptors that travel with one message: the kernel's limit, `SCM_MAX_FD`.
 pub const MOST_DESCRIPTORS: usize = 253;
+
+/// What has come beside the bytes of a stream, and not been asked for yet: the descriptors of each message. Those of a
+/// message are fewer than were sent when this process's table of descriptors was full.
+pub type Arrivals = VecDeque<Vec<OwnedFd>>;
 
 /// Makes a pair that carries a stream of bytes; both ends block.
 ///
@@ -42,14 +47,26 @@ pub fn send_now(fd: impl AsFd, parts: &[&[u8]]) -> io::Result<usize> {
     send(fd.as_fd(), &slices, &[], MsgFlags::MSG_DONTWAIT)
 }
 
-/// Writes `bytes`, and descriptors with them, to a stream that has room for them.
+/// Writes what fits of `bytes` without waiting, and descriptors with the first of them; `Ok(0)` means that nothing fits
+/// now, and no descriptor was sent.
 ///
 /// # Errors
-/// When it has not, or the other end is gone.
-pub fn send_with(fd: impl AsFd, bytes: &[u8], fds: &[Fd]) -> io::Result<()> {
-    let raw: Vec<RawFd> = fds.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
-    let sent = send(fd.as_fd(), &[IoSlice::new(bytes)], &raw, MsgFlags::MSG_DONTWAIT)?;
-    if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+/// When the other end is gone, or so many descriptors are on their way that the kernel takes no more (`ETOOMANYREFS`).
+pub fn send_now_with(fd: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    send(fd.as_fd(), &[IoSlice::new(bytes)], &raw(fds), MsgFlags::MSG_DONTWAIT)
+}
+
+fn raw(fds: &[BorrowedFd<'_>]) -> Vec<RawFd> {
+    fds.iter().map(AsRawFd::as_raw_fd).collect()
+}
+
+/// As [`send_all`], with descriptors that travel with the first byte.
+///
+/// # Errors
+/// When the other end is gone.
+pub fn send_all_with(fd: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let sent = send(fd.as_fd(), &[IoSlice::new(bytes)], &raw(fds), MsgFlags::empty())?;
+    send_all(fd, bytes.get(sent..).unwrap_or_default())
 }
 
 /// Writes all of `bytes`, waiting for room. Only workers do: they wait for a supervisor that always reads, and whose
@@ -65,25 +82,17 @@ pub fn send_all(fd: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes all of `bytes`, which are not empty, and `fds` with the first of them, waiting up to `limit` for room; without a limit
-/// for somebody whose death is the end of the wait.
+/// Writes all of `bytes`, which are not empty, and descriptors with the first of them, waiting up to `limit` each time that there
+/// is no room.
 ///
 /// # Errors
-/// When the other end is gone, or makes no room in time.
-pub fn send_all_with(
-    fd: impl AsFd,
-    mut bytes: &[u8],
-    fds: &[BorrowedFd<'_>],
-    limit: Option<Duration>,
-) -> io::Result<()> {
-    let mut raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+/// When the other end is gone, or `TimedOut` when it makes no room.
+pub fn send_within(fd: impl AsFd, mut bytes: &[u8], mut fds: &[BorrowedFd<'_>], limit: Duration) -> io::Result<()> {
     while !bytes.is_empty() {
-        let flags = if limit.is_some() { MsgFlags::MSG_DONTWAIT } else { MsgFlags::empty() };
-        let sent = send(fd.as_fd(), &[IoSlice::new(bytes)], &raw, flags)?;
+        let sent = send_now_with(&fd, bytes, fds)?;
         if sent > 0 {
-            raw.clear();
-            bytes = bytes.get(sent..).unwrap_or_default();
-        } else if !limit.is_some_and(|limit| writable_within(fd.as_fd(), limit)) {
+            (bytes, fds) = (bytes.get(sent..).unwrap_or_default(), &[]);
+        } else if !writable_within(fd.as_fd(), limit) {
             return Err(io::ErrorKind::TimedOut.into());
         }
     }
@@ -118,19 +127,15 @@ pub(crate) struct Packet {
 /// Receives one packet without waiting; `None` when there is none, an empty packet at the end.
 pub(crate) fn receive_packet(fd: impl AsFd) -> io::Result<Option<Packet>> {
     let mut bytes = vec![0; 16 * 1024];
-    let mut space = nix::cmsg_space!([RawFd; MOST_DESCRIPTORS]);
-    let (length, fds) = loop {
-        let mut slices = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
-        match recvmsg::<()>(fd.as_fd().as_raw_fd(), &mut slices, Some(&mut space), flags) {
-            Ok(message) => break (message.bytes, descriptors(&message)),
-            Err(nix::Error::EINTR) => {}
-            Err(nix::Error::EAGAIN) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        }
+    let mut arrivals = Arrivals::new();
+    let length = match receive(fd.as_fd(), &mut bytes, &mut arrivals, libc::MSG_DONTWAIT)? {
+        Received::Bytes(length) => length,
+        Received::End => 0,
+        Received::Nothing => return Ok(None),
     };
     bytes.truncate(length);
-    Ok(Some(Packet { bytes, fds }))
+    // Where not all of them fitted into this process's table, what needs them fails, not the whole connection.
+    Ok(Some(Packet { bytes, fds: arrivals.into_iter().flatten().map(Fd::from).collect() }))
 }
 
 /// What a read that does not wait found.
@@ -144,75 +149,20 @@ pub enum Received {
     End,
 }
 
-/// Reads what is there without waiting.
+/// Reads what is there without waiting, and the descriptors that travel with the bytes: those of one message at the most,
+/// as the kernel ends a reading behind them.
 ///
 /// # Errors
 /// When the socket is broken; a peer that reset the connection counts as the end.
-pub fn receive_now(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
-    receive(fd.as_fd(), buffer, MsgFlags::MSG_DONTWAIT)
+pub fn receive_now_with(fd: impl AsFd, buffer: &mut [u8], arrivals: &mut Arrivals) -> io::Result<Received> {
+    receive(fd.as_fd(), buffer, arrivals, libc::MSG_DONTWAIT)
 }
 
-/// Reads what is there, waiting until there is something. Only workers do: they wait for a supervisor whose end they
+/// As [`receive_now_with`], waiting until there is something. Only workers do: they wait for a supervisor whose end they
 /// see as the end of the stream.
 ///
 /// # Errors
 /// When the socket is broken.
-pub fn receive_waiting(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
-    receive(fd.as_fd(), buffer, MsgFlags::empty())
-}
-
-/// As [`receive_waiting`], with the descriptors that travel with the bytes.
-///
-/// # Errors
-/// When the socket is broken.
-pub fn receive_with(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<(Received, Vec<Fd>)> {
-    receive_both(fd.as_fd(), buffer, MsgFlags::empty())
-}
-
-/// As [`receive_now`], with the descriptors that travel with the bytes.
-///
-/// # Errors
-/// When the socket is broken; a peer that reset the connection counts as the end.
-pub fn receive_now_with(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<(Received, Vec<Fd>)> {
-    receive_both(fd.as_fd(), buffer, MsgFlags::MSG_DONTWAIT)
-}
-
-fn receive_both(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: MsgFlags) -> io::Result<(Received, Vec<Fd>)> {
-    let mut space = nix::cmsg_space!([RawFd; MOST_DESCRIPTORS]);
-    loop {
-        let mut slices = [IoSliceMut::new(buffer)];
-        let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
-        match recvmsg::<()>(fd.as_raw_fd(), &mut slices, Some(&mut space), flags) {
-            Ok(message) if message.bytes > 0 => {
-                return Ok((Received::Bytes(message.bytes), descriptors(&message)));
-            }
-            Ok(_) | Err(nix::Error::ECONNRESET) => return Ok((Received::End, Vec::new())),
-            Err(nix::Error::EINTR) => {}
-            Err(nix::Error::EAGAIN) => return Ok((Received::Nothing, Vec::new())),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// The descriptors of a message; none when not all of them fit into this process's table: what needs them fails then, not
-/// the whole connection.
-fn descriptors(message: &RecvMsg<'_, '_, ()>) -> Vec<Fd> {
-    let Ok(controls) = message.cmsgs() else { return Vec::new() };
-    let rights = controls.filter_map(|control| match control {
-        ControlMessageOwned::ScmRights(raw) => Some(raw),
-        _ => None,
-    });
-    rights.flatten().map(|raw| Fd::from(adopt(raw))).collect()
-}
-
-fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: MsgFlags) -> io::Result<Received> {
-    loop {
-        match recv(fd.as_raw_fd(), buffer, flags) {
-            Ok(0) | Err(nix::Error::ECONNRESET) => return Ok(Received::End),
-            Ok(count) => return Ok(Received::Bytes(count)),
-            Err(nix::Error::EINTR) => {}
-            Err(nix::Error::EAGAIN) => return Ok(Received::Nothing),
-            Err(error) => return Err(error.into()),
-        }
-    }
+pub fn receive_waiting_with(fd: impl AsFd, buffer: &mut [u8], arrivals: &mut Arrivals) -> io::Result<Received> {
+    receive(fd.as_fd(), buffer, arrivals, 0)
 }

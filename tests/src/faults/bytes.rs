@@ -3,11 +3,12 @@
 //! The bytes are those of version 1 (`crates/lib/src/wire/frame.rs`); written out here, as this is what an evil worker
 //! would do, and as nothing but the frames' own module can make wrong ones.
 
-use std::os::fd::RawFd;
+use std::io::IoSlice;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use nix::sys::socket::{MsgFlags, send};
+use nix::sys::socket::{ControlMessage, MsgFlags, send, sendmsg};
 
 use super::answers::{Answer, Outcome};
 use super::page;
@@ -71,6 +72,21 @@ pub(super) fn closes_standard_streams() -> Outcome {
     // A task before this one may have closed them.
     (0..3).for_each(|number| _ = nix::unistd::close(number));
     Ok(Answer::Plain(7))
+}
+
+/// Nobody has said that they would come: each is one more open file in the supervisor.
+pub(super) fn sends_descriptors_for_nothing() -> Outcome {
+    let bell = header(BELL, 0, 0, 0);
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let fds = [null.as_raw_fd(); 20];
+    for link in links() {
+        for _ in 0..10 {
+            let slices = [IoSlice::new(&bell)];
+            // Once it is found out, the other end is closed.
+            let _ = sendmsg::<()>(link, &slices, &[ControlMessage::ScmRights(&fds)], MsgFlags::MSG_NOSIGNAL, None);
+        }
+    }
+    wait()
 }
 
 pub(super) fn zeros() -> Outcome {

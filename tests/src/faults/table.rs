@@ -76,6 +76,7 @@ pub static FAULTS: &[Fault] = &[
     fatal("closes-its-link", bytes::closes_its_link, ProtocolViolation),
     fatal("closes-everything", bytes::closes_everything, ProtocolViolation),
     fine("closes-standard-streams", bytes::closes_standard_streams),
+    fatal("descriptors-for-nothing", bytes::sends_descriptors_for_nothing, ProtocolViolation),
     fatal("garbage-zeros", bytes::zeros, ProtocolViolation),
     fatal("garbage-ones", bytes::ones, ProtocolViolation),
     fatal("garbage-text", bytes::text, ProtocolViolation),

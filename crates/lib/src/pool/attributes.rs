@@ -127,9 +127,9 @@ impl Attributes {
         self.pin = Some(Pin::To(cpus));
     }
 
-    /// What workers are to do, if the kernel lets them.
-    pub(crate) fn resolve(&self) -> Result<Resolved, Error> {
-        let rlimits = self.rlimits.iter().map(|(resource, bounds)| limit(*resource, *bounds));
+    /// What workers are to do, if the kernel lets them; whether their output is captured.
+    pub(crate) fn resolve(&self, captured: bool) -> Result<Resolved, Error> {
+        let rlimits = self.rlimits.iter().map(|(resource, bounds)| limit(*resource, *bounds, captured));
         Ok(Resolved {
             rlimits: rlimits.collect::<Result<_, _>>()?,
             niceness: self.niceness.map(niceness).transpose()?,
@@ -154,22 +154,27 @@ impl Attributes {
 }
 
 /// The least that makes sense for a worker, as measured under all start methods, and why.
-const fn least(resource: Rlimit) -> (u64, &'static str) {
+const fn least(resource: Rlimit, captured: bool) -> (u64, &'static str) {
     match resource {
         Rlimit::As => (16 << 20, "a worker that has done nothing yet has 14 MiB mapped"),
         Rlimit::Data => (1 << 20, "no task can do anything with less"),
         Rlimit::Stack => (128 << 10, "the kernel maps that much for any process"),
         Rlimit::Cpu => (1, "the kernel counts whole seconds"),
+        Rlimit::Nofile if captured => (
+            7,
+            "a worker whose output is captured has its standard streams, its link and what the streams are told apart with, \
+             and opens a file for a panic's stack",
+        ),
         Rlimit::Nofile => (5, "a worker has its standard streams and its link, and opens a file for a panic's stack"),
         Rlimit::Core | Rlimit::Fsize | Rlimit::Memlock | Rlimit::Nproc => (0, "there is nothing below"),
     }
 }
 
-fn limit(resource: Rlimit, bounds: RlimitBounds) -> Result<Limit, Error> {
+fn limit(resource: Rlimit, bounds: RlimitBounds, captured: bool) -> Result<Limit, Error> {
     let wrong = |why: String| invalid(format!("rlimit {resource} is {bounds}: {why}"));
     let unknown = |error: std::io::Error| wrong(format!("the kernel does not tell what is allowed: {error}"));
     let (_, most) = rlimit::get(resource.to_os()).map_err(unknown)?;
-    let (least, reason) = least(resource);
+    let (least, reason) = least(resource, captured);
     let allowed = || format!("allowed are {least} to {}", amount(most));
     let soft = bounds.soft;
     let hard = bounds.hard.unwrap_or_else(|| match resource {
@@ -248,7 +253,8 @@ mod tests {
 
     #[test]
     fn one_value_of_cpu_leaves_a_second_for_the_signal_with_a_name() {
-        let hard = |resource, bounds: RlimitBounds| limit(resource, bounds).map(|limit| limit.hard).map_err(drop);
+        let hard =
+            |resource, bounds: RlimitBounds| limit(resource, bounds, false).map(|limit| limit.hard).map_err(drop);
         assert_eq!(hard(Rlimit::Cpu, 5.into()), Ok(6));
         assert_eq!(hard(Rlimit::Cpu, (5, 5).into()), Ok(5));
         assert_eq!(hard(Rlimit::Cpu, Rlimit::UNLIMITED.into()), Ok(Rlimit::UNLIMITED));

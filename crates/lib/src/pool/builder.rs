@@ -28,6 +28,7 @@ use crate::supervisor::staffing::Intensity;
 use crate::supervisor::state::Settings;
 use crate::task::{AsResult, AsState, Returns, Setup as SetUp, SetupCall, Unfit};
 use crate::wire::codec::encode;
+use crate::wire::descriptor::Parcel;
 use crate::wire::message::{Call, Setup};
 use crate::worker::HOOKS;
 use crate::{Error, ErrorKind, StartMethod, cpu};
@@ -283,7 +284,7 @@ impl Builder {
     pub fn validate(&self) -> Result<(), Error> {
         self.check()?;
         self.terms()?;
-        self.attributes.resolve()?;
+        self.attributes.resolve(self.capture.cap.is_some())?;
         Ok(())
     }
 
@@ -393,18 +394,23 @@ impl Builder {
     }
 
     /// What the OS layer and the workers need to know.
-    fn plan(self, name: String, settings: &Settings) -> Result<(Plan, Vec<u8>), Error> {
-        let attributes = self.attributes.resolve()?;
+    fn plan(self, name: String, settings: &Settings) -> Result<(Plan, Parcel), Error> {
+        let attributes = self.attributes.resolve(self.capture.cap.is_some())?;
         let variables = self.attributes.variables(settings.workers as usize);
         let group = self.attributes.group()?;
         let preload = self.preload.transpose().map_err(|unfit| unfit_error("preload", &unfit))?;
         let initializer = self.initializer.transpose().map_err(|unfit| unfit_error("the initializer", &unfit))?;
         let fresh_images = self.method == StartMethod::Spawn;
         let (by_guardian, by_worker) = if fresh_images { (None, preload) } else { (preload, None) };
-        let call = |SetupCall(entry, bound): SetupCall| Call::new(entry, bound);
+        let mut descriptors = Vec::new();
+        let mut call = |SetupCall(entry, bound): SetupCall| {
+            let call = Call::new(entry, bound.bytes, &bound.descriptors);
+            descriptors.extend(bound.descriptors);
+            call
+        };
         let setup = Setup {
-            preload: by_worker.map(call),
-            initializer: initializer.map(call),
+            preload: by_worker.map(&mut call),
+            initializer: initializer.map(&mut call),
             seed: settings.seed,
             tell_memory: self.memory.any(),
             attributes,
@@ -414,7 +420,7 @@ impl Builder {
         let plan = Plan {
             method: self.method.method(),
             name,
-            preload: by_guardian.map(|SetupCall(entry, bound): SetupCall| (entry as EntryPoint, bound)),
+            preload: by_guardian.map(|SetupCall(entry, bound): SetupCall| (entry as EntryPoint, bound.bytes)),
             group,
             variables,
             stdout_to_stderr: self.stdout == Stdout::ToStderr,
@@ -422,7 +428,7 @@ impl Builder {
             threads_allowed: self.threads_allowed,
             limit: self.start_timeout,
         };
-        Ok((plan, bytes))
+        Ok((plan, Parcel { bytes, descriptors }))
     }
 }
 

@@ -124,7 +124,11 @@ impl OpenFeed {
     pub(crate) fn add<A>(&self, item: &A, encode: Encode<A>) -> usize {
         let mut waiting = self.feed.lock();
         let pushed = waiting.growing.push(|out| encode(item, out));
-        if waiting.growing.is_full() {
+        if let Some(alone) = waiting.growing.split_off_passenger() {
+            let next = Chunk::starting_at(alone.next_index());
+            let before = std::mem::replace(&mut waiting.growing, next);
+            waiting.full.extend([before, alone]);
+        } else if waiting.growing.is_full() {
             let full = waiting.growing.take();
             waiting.full.push(full);
         }

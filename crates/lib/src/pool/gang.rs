@@ -17,6 +17,7 @@ use crate::supervisor::event::{Event, JobId, JobTerms};
 use crate::supervisor::state::Phase;
 use crate::task::{Prepared, Unfit};
 use crate::wire::codec::encode;
+use crate::wire::descriptor::Parcel;
 use crate::wire::message::Definition;
 use crate::{Error, ErrorKind, TaskErrorKind};
 
@@ -94,12 +95,12 @@ impl Gang {
         }
         let prepared = prepared.map_err(|unfit| refusal(TaskErrorKind::NotSerializable, unfit.to_string()))?;
         let number = self.next_call.fetch_add(1, Ordering::Relaxed);
-        let mut definition = Vec::new();
-        encode(&Definition { call: prepared.call, number }, &mut definition).expect("bytes and numbers can be encoded");
+        let mut bytes = Vec::new();
+        encode(&Definition { call: prepared.call, number }, &mut bytes).expect("bytes and numbers can be encoded");
         Ok(Arc::new(Job {
             id: JobId(self.next_job.fetch_add(1, Ordering::Relaxed)),
             name: prepared.name,
-            definition,
+            definition: Parcel { bytes, descriptors: prepared.descriptors },
             terms: terms.of(prepared.function),
             sink: Sink::default(),
         }))
@@ -259,7 +260,7 @@ impl Refusal {
         let job = Job {
             id: JobId(u32::MAX),
             name: self.task.clone(),
-            definition: Vec::new(),
+            definition: Parcel::default(),
             terms: JobTerms::default(),
             sink: Sink::default(),
         };

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::sink::Sink;
 use crate::supervisor::event::{JobId, JobTerms};
+use crate::wire::aside::{ASIDE, Aside, LARGE};
 use crate::wire::codec::CodecError;
+use crate::wire::descriptor::{Descriptor, MOST, Parcel, Part, sending};
 use crate::wire::frame::MOST_BYTES;
 use crate::worker::panic_text;
 use crate::{TaskError, TaskErrorKind};
@@ -17,7 +19,7 @@ pub(crate) struct Job {
     /// The name of the function, for messages.
     pub(crate) name: Arc<str>,
     /// What a worker needs to know before the job's first task, encoded.
-    pub(crate) definition: Vec<u8>,
+    pub(crate) definition: Parcel,
     pub(crate) terms: JobTerms,
     pub(crate) sink: Sink,
 }
@@ -37,6 +39,10 @@ pub(crate) struct Chunk {
     pub(crate) bytes: Vec<u8>,
     /// Where each task begins, and where the last ends.
     pub(crate) offsets: Vec<u32>,
+    /// Those of the last task's arguments.
+    pub(crate) descriptors: Vec<Descriptor>,
+    /// How many bytes of the last task's arguments are aside, in the last of these.
+    pub(crate) aside: usize,
 }
 
 /// A chunk is sent off when it has so many tasks or bytes: few enough that its memory is used again while it is warm.
@@ -44,7 +50,7 @@ const FULL: (usize, usize) = (2048, 64 * 1024);
 
 impl Chunk {
     pub(crate) fn starting_at(first: u64) -> Self {
-        Self { first, bytes: Vec::new(), offsets: vec![0] }
+        Self { first, bytes: Vec::new(), offsets: vec![0], descriptors: Vec::new(), aside: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -73,6 +79,19 @@ impl Chunk {
         chunk
     }
 
+    /// Takes the last task off, as a chunk of its own, if descriptors travel with it: a frame with some has one task.
+    pub(crate) fn split_off_passenger(&mut self) -> Option<Self> {
+        if self.descriptors.is_empty() {
+            return None;
+        }
+        self.offsets.pop();
+        let start = *self.offsets.last().expect("there is a place where the task begins");
+        let bytes = self.bytes.split_off(start as usize);
+        let offsets = vec![0, bytes.len() as u32];
+        let (descriptors, aside) = (std::mem::take(&mut self.descriptors), std::mem::take(&mut self.aside));
+        Some(Self { first: self.next_index(), bytes, offsets, descriptors, aside })
+    }
+
     /// Takes what there is and leaves `next`, which is empty, to go on where it ends.
     pub(crate) fn replace(&mut self, mut next: Self) -> Self {
         next.first = self.next_index();
@@ -95,11 +114,15 @@ impl Chunk {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 4]);
         // A panic in a user's `Serialize` is an error of that task, not of the thread that feeds all of them.
-        let encoded = catch_unwind(AssertUnwindSafe(|| encode(&mut self.bytes)));
+        let (encoded, descriptors) = sending(Part::Own, || catch_unwind(AssertUnwindSafe(|| encode(&mut self.bytes))));
         let length = self.bytes.len() - start - 4;
         let problem = match encoded {
             Ok(Ok(())) if length <= MOST_BYTES => {
                 self.bytes[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
+                self.descriptors = descriptors;
+                if length >= LARGE {
+                    self.put_aside(start);
+                }
                 self.offsets.push(self.bytes.len() as u32);
                 return Ok(length);
             }
@@ -116,6 +139,20 @@ impl Chunk {
         };
         self.bytes.truncate(start);
         Err(problem)
+    }
+
+    /// Puts the arguments aside that begin at `start`, if there is a descriptor for them.
+    #[cold]
+    fn put_aside(&mut self, start: usize) {
+        if self.descriptors.len() < MOST
+            && let Ok(memory) = Aside::put(&self.bytes[start + 4..])
+        {
+            self.aside = self.bytes.len() - start - 4;
+            self.descriptors.push(memory.into());
+            self.bytes.truncate(start);
+            self.bytes.shrink_to(FULL.1);
+            self.bytes.extend_from_slice(&ASIDE.to_le_bytes());
+        }
     }
 }
 

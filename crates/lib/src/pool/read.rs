@@ -7,6 +7,7 @@ use super::handle::first_error;
 use super::job::Job;
 use super::sink::{Batch, SinkState};
 use crate::wire::codec::CodecError;
+use crate::wire::descriptor::receiving;
 use crate::worker::panic_text;
 use crate::{TaskError, TaskErrorKind};
 
@@ -20,7 +21,9 @@ pub(crate) fn outcome<R>(job: &Job, batch: &Batch, place: u32, decode: Decode<R>
         Ok(bytes) => bytes,
         Err(error) => return Some(Err(error.clone())),
     };
-    let text = match catch_unwind(AssertUnwindSafe(|| decode(bytes))) {
+    let with = batch.descriptors(place);
+    let decoded = || if with.is_empty() { decode(bytes) } else { receiving(with.to_vec(), || decode(bytes)) };
+    let text = match catch_unwind(AssertUnwindSafe(decoded)) {
         Ok(Ok(value)) => return Some(Ok(value)),
         Ok(Err(error)) => error.to_string(),
         Err(payload) => format!("it panicked: {}", panic_text(payload)),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::TaskError;
 use crate::supervisor::haul::Haul;
+use crate::wire::descriptor::Descriptor;
 
 /// Outcomes of tasks that follow each other. Values stay bytes until somebody wants them, in that reader's thread.
 #[derive(Debug)]
@@ -56,7 +57,8 @@ impl Batch {
     /// How many bytes the values have together.
     pub(crate) fn bytes_of_values(&self) -> i64 {
         if self.errors.is_empty() {
-            return (self.haul.start(self.places.end) - self.haul.start(self.places.start)) as i64;
+            let aside = self.haul.bytes_aside(self.places.start, self.places.end);
+            return (self.haul.start(self.places.end) - self.haul.start(self.places.start) + aside) as i64;
         }
         (0..self.count()).filter_map(|place| Some(self.get(place)?.ok()?.len() as i64)).sum()
     }
@@ -73,6 +75,12 @@ impl Batch {
             return Some(Err(&self.errors[found]));
         }
         Some(Ok(self.haul.get(self.places.start + place)))
+    }
+
+    /// The descriptors that have come with the outcome at `place`.
+    #[inline]
+    pub(crate) fn descriptors(&self, place: u32) -> &[Descriptor] {
+        self.haul.descriptors(self.places.start + place)
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::task::{Prepared, Task, Unfit};
-use crate::wire::codec::CodecError;
-use crate::wire::descriptor::{Descriptor, sending};
+use crate::wire::descriptor::{Descriptor, Part, sending};
 use crate::wire::frame::MOST_BYTES;
+use crate::wire::message;
 use crate::{Error, ErrorKind};
 
 /// A call, ready to travel.
@@ -18,7 +18,10 @@ pub(super) struct Call {
     pub(super) payload: Vec<u8>,
     /// How many of these bytes the first are.
     pub(super) bound: usize,
+    /// Those within the payload, in the same order.
     pub(super) descriptors: Vec<Descriptor>,
+    /// How many of these the first are.
+    pub(super) bound_descriptors: usize,
 }
 
 impl Call {
@@ -27,49 +30,27 @@ impl Call {
     where
         F: Task<Args, R>,
     {
-        let (made, descriptors) = sending(|| {
-            let Prepared { call, name, .. } = function.prepare(0)?;
-            let mut payload = call.bound;
-            let bound = payload.len();
-            F::encode(arguments, &mut payload).map_err(Unencoded::Arguments)?;
-            Ok::<_, Unencoded>((call.entry, name, payload, bound))
-        });
-        let (entry, name, payload, bound) = made.map_err(Unencoded::error)?;
+        let prepared = function.prepare(0).map_err(|unfit| unfit_error(&unfit))?;
+        let Prepared { call: message::Call { entry, bound: mut payload, .. }, mut descriptors, name, .. } = prepared;
+        let (bound, bound_descriptors) = (payload.len(), descriptors.len());
+        let (encoded, own) = sending(Part::Own, || F::encode(arguments, &mut payload));
+        encoded.map_err(|error| {
+            let text = format!("the arguments of {name} cannot be serialized: {error}");
+            Error::new(ErrorKind::NotSerializable, text).with_source(error)
+        })?;
+        descriptors.extend(own);
         if payload.len() > MOST_BYTES {
             let text = format!("the arguments of {name} are {} bytes; the limit is {MOST_BYTES}", payload.len());
             return Err(Error::new(ErrorKind::TooLarge, text));
         }
-        Ok(Self { entry, name, payload, bound, descriptors })
+        Ok(Self { entry, name, payload, bound, descriptors, bound_descriptors })
     }
 
     /// Of a closure that the process has.
     pub(super) fn captured(prepared: Prepared) -> Self {
         let Prepared { call, name, .. } = prepared;
-        Self { entry: call.entry, name, payload: Vec::new(), bound: 0, descriptors: Vec::new() }
-    }
-}
-
-/// Why there is no call.
-enum Unencoded {
-    Unfit(Unfit),
-    Arguments(CodecError),
-}
-
-impl From<Unfit> for Unencoded {
-    fn from(unfit: Unfit) -> Self {
-        Self::Unfit(unfit)
-    }
-}
-
-impl Unencoded {
-    fn error(self) -> Error {
-        match self {
-            Self::Unfit(unfit) => unfit_error(&unfit),
-            Self::Arguments(error) => {
-                Error::new(ErrorKind::NotSerializable, format!("the arguments cannot be serialized: {error}"))
-                    .with_source(error)
-            }
-        }
+        let entry = call.entry;
+        Self { entry, name, payload: Vec::new(), bound: 0, descriptors: Vec::new(), bound_descriptors: 0 }
     }
 }
 

@@ -10,7 +10,7 @@ use ganger_os::signal;
 
 use super::context::context;
 use super::post::Post;
-use crate::wire::parcel::{Arrived, Progress, Reader};
+use crate::wire::letter::{Arrived, Progress, Reader};
 use crate::{Error, ErrorKind};
 
 /// What is known of a process that this one has started.

@@ -23,8 +23,8 @@ use crate::pool::start_error;
 use crate::start_method::chosen_start_method;
 use crate::wire::attributes::Attributes;
 use crate::wire::codec::encode;
+use crate::wire::letter::{Letter, Reader};
 use crate::wire::order::Order;
-use crate::wire::parcel::{Parcel, Reader};
 use crate::{Error, ErrorKind, StartMethod};
 
 /// How long the socket of a new process may have no room for its order, which nobody else has written to.
@@ -90,8 +90,8 @@ impl Context {
         let beside: Vec<BorrowedFd<'_>> =
             [own.as_fd()].into_iter().chain(streams.iter().flatten().map(AsFd::as_fd)).collect();
         let Call { name: task, payload, descriptors, .. } = call;
-        let parcel = Parcel { status: 0, head: &head, beside: &beside, payload, descriptors };
-        match parcel.send(&link, Some(ROOM)) {
+        let letter = Letter { status: 0, head: &head, beside: &beside, payload, descriptors };
+        match letter.send(&link, Some(ROOM)) {
             // It is dead already; how it died will be told.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Err(error) => {
@@ -174,6 +174,7 @@ fn order(wanted: &Wanted<'_>, call: &Call, streams: &[Option<OwnedFd>]) -> Order
     Order {
         entry: call.entry,
         bound: call.bound as u64,
+        bound_descriptors: call.bound_descriptors as u32,
         name: wanted.name.to_owned(),
         path: wanted.path.to_vec(),
         daemon: wanted.daemon,

@@ -97,9 +97,9 @@ impl<R> Process<R> {
 
     pub(super) fn forked(settings: Settings, call: Call) -> Result<Self, Error>
     where
-        R: DeserializeOwned,
+        R: DeserializeOwned + 'static,
     {
-        let (creator, decode) = (std::process::id(), crate::wire::codec::decode as fn(&[u8]) -> _);
+        let (creator, decode) = (std::process::id(), crate::wire::codec::decode_value as fn(&[u8]) -> _);
         let mut process = Self { settings, creator, stage: Stage::New(Ok(call)), decode };
         process.start()?;
         Ok(process)
@@ -131,7 +131,7 @@ impl<R> Process<R> {
             }
             Stage::Closed => return Err(closed(name)),
         };
-        let attributes = self.settings.attributes.resolve()?;
+        let attributes = self.settings.attributes.resolve(false)?;
         let child = context().start(&self.settings.wanted(&attributes), call)?;
         // With the call goes what it holds: from here on its handles are the process's.
         self.stage = Stage::Started(child);

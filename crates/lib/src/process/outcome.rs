@@ -8,8 +8,8 @@ use ganger_os::signal;
 use super::child::{Answer, Child};
 use crate::wire::codec::{CodecError, decode};
 use crate::wire::descriptor::receiving;
+use crate::wire::letter::Arrived;
 use crate::wire::message::{Failure, Status};
-use crate::wire::parcel::Arrived;
 use crate::{TaskError, TaskErrorKind};
 
 /// The outcome of a process that is dead.
@@ -32,7 +32,7 @@ pub(super) fn outcome<R>(child: &Child, decode_value: fn(&[u8]) -> Result<R, Cod
 
 fn value<R>(arrived: &Arrived, decode_value: fn(&[u8]) -> Result<R, CodecError>) -> Result<R, String> {
     let bytes = arrived.payload().map_err(|error| format!("has a result that cannot be read: {error}"))?;
-    receiving(arrived.descriptors.clone(), || decode_value(&bytes))
+    receiving(arrived.descriptors.clone(), || decode_value(bytes.bytes()))
         .map_err(|error| format!("has a result ({}) that cannot be deserialized: {error}", std::any::type_name::<R>()))
 }
 
@@ -45,11 +45,14 @@ fn failed(child: &Child, arrived: &Arrived, status: Status) -> TaskError {
         Status::TooLarge => TaskErrorKind::TooLarge,
         Status::Failed | Status::Value => TaskErrorKind::Failed,
     };
-    let bytes = arrived.payload().unwrap_or_default();
-    let failure = decode(&bytes).unwrap_or_else(|error| Failure {
-        message: format!("has a failure that cannot be deserialized: {error}"),
+    let unreadable = |error: &dyn std::fmt::Display| Failure {
+        message: format!("has a failure that cannot be read: {error}"),
         ..Failure::default()
-    });
+    };
+    let failure = match arrived.payload() {
+        Ok(opened) => decode(opened.bytes()).unwrap_or_else(|error| unreadable(&error)),
+        Err(error) => unreadable(&error),
+    };
     let Failure { message, location, backtrace, peak_memory } = failure;
     error(child, kind, message).with_peak_memory(peak_memory).with_trace(location, backtrace)
 }

@@ -76,7 +76,8 @@ impl Task<(Payload,), JsonText> for Named {
         encode(self.0.name, &mut bound).map_err(Unfit::Bound)?;
         // All named tasks have one shim: what tells them apart is where their entry lies.
         let function = std::ptr::from_ref(self.0) as u64;
-        Ok(Prepared { call: Call::new(entry, bound), name: Arc::from(self.0.name), function })
+        let call = Call::new(entry, bound, &[]);
+        Ok(Prepared { call, descriptors: Vec::new(), name: Arc::from(self.0.name), function })
     }
 
     fn encode(arguments: &(Payload,), out: &mut Vec<u8>) -> Result<(), CodecError> {

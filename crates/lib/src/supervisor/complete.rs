@@ -22,21 +22,23 @@ impl Core {
         stored.left -= span.count;
         let job = stored.job.clone();
         let first = stored.first + u64::from(span.first);
-        let arguments = stored.offsets[(span.first + span.count) as usize] - stored.offsets[span.first as usize];
+        let [begin, end] = [span.first, span.first + span.count].map(|place| i64::from(stored.offsets[place as usize]));
+        let arguments = end - begin - 4 * i64::from(span.count) + stored.aside as i64;
         if stored.left == 0 {
             self.chunks.remove(&span.chunk);
         }
         let mut batch = self.batch(&job, first, span.count, worker, ending);
         self.tell_histories(span, &mut batch);
-        self.hand_over(&job, batch, i64::from(arguments) - 4 * i64::from(span.count));
+        self.hand_over(&job, batch, arguments);
     }
 
     fn batch(&mut self, job: &Job, first: u64, count: u32, worker: Option<WorkerId>, ending: Ending) -> Batch {
         match (ending, worker) {
             (Ending::Delivered, Some(worker)) => self.delivered(job, first, count, worker, None),
             (Ending::Late(cause), Some(worker)) => self.delivered(job, first, count, worker, Some(cause)),
-            (Ending::Lost, Some(worker)) => self.lost(job, first, count, worker, None),
-            (Ending::Stopped(cause), Some(worker)) => self.lost(job, first, count, worker, Some(cause)),
+            (Ending::Lost | Ending::Deadly | Ending::Stopped(_), Some(worker)) => {
+                self.lost(job, first, count, worker, ending)
+            }
             _ => self.not_run(job, first, count, ending),
         }
     }
@@ -131,11 +133,10 @@ impl Core {
         link.take_strays().into_iter().for_each(|stray| self.put_output(None, (link.id.slot, link.pid), stray));
     }
 
-    fn lost(&mut self, job: &Job, first: u64, count: u32, worker: WorkerId, stop: Option<Cause>) -> Batch {
-        let errors = (first..first + u64::from(count)).map(|index| match (&self.obituary, stop) {
-            (Some(obituary), None) => obituary.to_error(job, index),
-            (Some(obituary), Some(cause)) => obituary.to_stopped(job, index, cause),
-            (None, _) => job.error(TaskErrorKind::Lost, "was lost: its worker is gone", index),
+    fn lost(&mut self, job: &Job, first: u64, count: u32, worker: WorkerId, ending: Ending) -> Batch {
+        let errors = (first..first + u64::from(count)).map(|index| match &self.obituary {
+            Some(obituary) => obituary.to_error(job, index, ending),
+            None => job.error(TaskErrorKind::Lost, "was lost: its worker is gone", index),
         });
         let mut errors: Vec<TaskError> = errors.collect();
         if let (Some(output), Some(error)) =

@@ -4,8 +4,9 @@
 //! task is on its way to a worker when `apply_async` returns. The driver thread does the same for everything that
 //! arrives. Nothing that happens under the lock waits.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -14,11 +15,11 @@ use ganger_os::child::PidFd;
 use ganger_os::page::Page;
 use ganger_os::poll::{Interest, Poller};
 use ganger_os::signal;
-use ganger_os::socket::{send_with, stream_pair};
+use ganger_os::socket::{send_now_with, stream_pair};
 use ganger_os::start::{Guardian, Plan, is_shortage};
 
 use super::event::{Action, Breakdown, ChunkId, Ending, Event, JobId, Span, WorkerId};
-use super::guardian::Post;
+use super::guardian::{Post, watch};
 use super::haul::Haul;
 use super::link::Link;
 use super::memory::MemoryLimits;
@@ -29,7 +30,8 @@ use super::token::Token;
 use crate::TaskError;
 use crate::pool::job::{Chunk, Job};
 use crate::pool::output::Outlet;
-use crate::wire::frame::{Header, Kind};
+use crate::wire::descriptor::{Descriptor, Parcel};
+use crate::wire::frame::{HEADER, Header, Kind};
 use crate::wire::message::tag;
 
 /// A chunk whose tasks are not all completed.
@@ -39,10 +41,12 @@ pub(super) struct Stored {
     pub(super) first: u64,
     pub(super) bytes: Arc<Vec<u8>>,
     pub(super) offsets: Vec<u32>,
+    /// What travels with its only task, if anything does. It stays until that is completed: it may have to be sent again.
+    pub(super) descriptors: Vec<Descriptor>,
+    /// How many bytes of its arguments are in the last of these.
+    pub(super) aside: usize,
     /// Tasks that are not completed.
     pub(super) left: u32,
-    /// How many workers have died with one of its tasks first in line, and had not begun it.
-    pub(super) deaths: BTreeMap<u32, u32>,
 }
 
 /// Everything that the lock protects.
@@ -61,7 +65,7 @@ pub(crate) struct Core {
     pub(super) chunks: HashMap<ChunkId, Stored>,
     next_chunk: u64,
     /// Sent to every worker first.
-    setup: Vec<u8>,
+    setup: Parcel,
     queue: VecDeque<Action>,
     performing: bool,
     /// The results that are being handed over, and how many of them have been. Every job that has some keeps it alive.
@@ -90,12 +94,11 @@ impl Core {
         settings: Settings,
         memory_limits: MemoryLimits,
         outlet: Option<Outlet>,
-        setup: Vec<u8>,
+        setup: Parcel,
         (guardian, successor): (Guardian, Option<Plan>),
         poller: Arc<Poller>,
     ) -> io::Result<Self> {
-        poller.add(&guardian, Token::Guardian.to_u64(), Interest::Read)?;
-        poller.add(guardian.pidfd(), Token::GuardianDeath.to_u64(), Interest::Read)?;
+        watch(&poller, &guardian)?;
         Ok(Self {
             state: State::new(settings),
             started: Instant::now(),
@@ -143,11 +146,15 @@ impl Core {
 
     /// The process ids of the workers that are alive, as far as is known.
     pub(crate) fn worker_pids(&self) -> Vec<u32> {
-        let alive = self.links.values().filter(|link| link.dead_since.is_none() && !self.state.is_beside(link.id));
-        let mut pids: Vec<(u32, u32)> =
-            alive.filter_map(|link| Some((link.id.slot, link.pid?.cast_unsigned()))).collect();
+        let mut pids: Vec<(u32, u32)> = self.living().map(|(link, pid)| (link.id.slot, pid)).collect();
         pids.sort_unstable();
         pids.into_iter().map(|(_, pid)| pid).collect()
+    }
+
+    /// The workers that are alive and have a place in the gang, with their process ids.
+    pub(super) fn living(&self) -> impl Iterator<Item = (&Link, u32)> {
+        let alive = self.links.values().filter(|link| link.dead_since.is_none() && !self.state.is_beside(link.id));
+        alive.filter_map(|link| Some((link, link.pid?.cast_unsigned())))
     }
 
     pub(crate) fn guardian_pid(&self) -> Option<u32> {
@@ -170,7 +177,8 @@ impl Core {
         let doubted = alive.filter_map(|link| link.next_doubt(now)).min();
         let silent = self.guardian.as_ref().and_then(|_| self.guardian_limit());
         let (examination, measurement) = (self.next_examination(), self.next_measurement());
-        [deadline, collecting, lost, doubted, silent, examination, measurement].into_iter().flatten().min()
+        let refused = self.guardian.as_ref().filter(|guardian| guardian.has_refused()).map(|_| now);
+        [deadline, collecting, lost, doubted, silent, examination, measurement, refused].into_iter().flatten().min()
     }
 
     /// Since when the guardian owes an answer and has said nothing.
@@ -187,9 +195,9 @@ impl Core {
         }
         let id = ChunkId(self.next_chunk);
         self.next_chunk += 1;
-        let Chunk { first, bytes, offsets } = chunk;
+        let Chunk { first, bytes, offsets, descriptors, aside } = chunk;
         let (job_of_it, bytes) = (job.clone(), Arc::new(bytes));
-        self.chunks.insert(id, Stored { job: job_of_it, first, bytes, offsets, left: count, deaths: BTreeMap::new() });
+        self.chunks.insert(id, Stored { job: job_of_it, first, bytes, offsets, descriptors, aside, left: count });
         let span = Span { chunk: id, job: job.id, first: 0, count };
         self.handle(Event::Submitted { span, terms: job.terms });
     }
@@ -212,7 +220,7 @@ impl Core {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::StartGuardian => self.start_guardian(),
+            Action::StartGuardian => self.want_guardian(),
             Action::Start(worker) => self.start(worker),
             Action::Send { worker, span, epoch, position, eager } => self.send(worker, span, epoch, position, eager),
             Action::TakeBack(worker) => self.take_back(worker),
@@ -278,30 +286,34 @@ impl Core {
         }
     }
 
+    /// Whoever hears of an error [drops the link](Self::drop_link), and so has nothing of it watched any more.
     fn try_start(&mut self, worker: WorkerId) -> io::Result<()> {
         let Some(guardian) = &mut self.guardian else { return Err(io::ErrorKind::NotConnected.into()) };
         let (ours, theirs) = stream_pair()?;
         let (page, memory) = Page::create()?;
         let output = self.outlet.as_ref().map(|outlet| Output::new(outlet.cap)).transpose()?;
-        self.poller.add(&ours, Token::Link(worker).to_u64(), Interest::Read)?;
-        let mut link = Link::new(worker, ours, page);
+        // Before anything is watched: what is not in a link is never taken out of the poller.
+        let link = self.links.entry(worker).or_insert(Link::new(worker, ours, page));
         link.pulse.asked(link.asked);
-        let header = Header::plain(Kind::Setup, self.setup.len());
-        match output {
-            None => link.push(header, &self.setup),
-            Some((output, pipes)) => {
-                // The pipes travel with the first bytes of a new socket, which has room for them.
-                send_with(&link.socket, &header.to_bytes(), &pipes)?;
-                link.push_body(&self.setup);
-                for (drain, token) in output.drains().zip([Token::Output(worker), Token::Errors(worker)]) {
-                    self.poller.add(drain, token.to_u64(), Interest::Read)?;
-                }
-                link.set_output(output);
+        self.poller.add(&link.socket, Token::Link(worker).to_u64(), Interest::Read)?;
+        let mut header = Header::plain(Kind::Setup, self.setup.bytes.len());
+        if let Some((output, pipes)) = output {
+            // The pipes travel with the first bytes of a new socket, which has room for them. The frame of the setup says
+            // how many of its descriptors they are.
+            header.job = pipes.len() as u32;
+            let fds = pipes.each_ref().map(AsFd::as_fd);
+            let sent = send_now_with(&link.socket, &Header::of_descriptors(pipes.len()).to_bytes(), &fds)?;
+            if sent < HEADER {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            for (drain, token) in link.set_output(output).drains().zip([Token::Output(worker), Token::Errors(worker)]) {
+                self.poller.add(drain, token.to_u64(), Interest::Read)?;
             }
         }
+        link.push_descriptors(&self.setup.descriptors);
+        link.push(header, &self.setup.bytes);
         tracing::debug!(worker = worker.slot, generation = worker.generation, "starting a worker");
         let asked = guardian.start(worker.slot, worker.generation, theirs, Some(memory));
-        self.links.insert(worker, link);
         self.unflushed.push(worker);
         self.watch_guardian();
         // A guardian that cannot be asked is dead, which its own descriptor reports.
@@ -354,7 +366,7 @@ impl Core {
         };
         let header = Header { length: (end - start) as u32, ..header };
         link.set_eager(eager);
-        link.push_tasks(&stored.job, header, &stored.bytes, start..end, position + span.count);
+        link.push_tasks(stored, header, start..end, position + span.count);
         self.unflushed.push(worker);
         tracing::trace!(worker = worker.slot, tasks = span.count, position, "sent");
     }
@@ -396,7 +408,8 @@ impl Core {
         let mut workers = std::mem::take(&mut self.unflushed);
         let mut again = Vec::new();
         for worker in workers.drain(..) {
-            let Some(link) = self.links.get_mut(&worker) else { continue };
+            // One that is not read any more is dead or about to be killed, and nobody would say when it has room.
+            let Some(link) = self.links.get_mut(&worker).filter(|link| link.is_read()) else { continue };
             if link.watched_for_room && !std::mem::take(&mut link.stirred) {
                 // It was full, and the poller has not said otherwise.
                 continue;

@@ -11,10 +11,11 @@ use ganger_os::signal;
 use ganger_os::start::{Report, is_shortage};
 
 use super::core::{Core, LOST};
-use super::event::{Cause, Event, WorkerId};
+use super::event::{Cause, Ending, Event, WorkerId};
 use super::haul::Haul;
 use super::link::Link;
 use super::output::Both;
+use super::retries::MOST_DEATHS;
 use super::token::Token;
 use crate::pool::job::Job;
 use crate::{TaskError, TaskErrorKind};
@@ -64,16 +65,20 @@ impl Obituary {
         }
     }
 
-    pub(super) fn to_error(&self, job: &Job, index: u64) -> TaskError {
-        job.error(self.kind, self.message.as_str(), index)
-            .by_worker(self.worker, self.pid, Some(self.duration))
-            .with_peak_memory(self.peak_memory)
-    }
-
-    /// Of a task that was being stopped.
-    pub(super) fn to_stopped(&self, job: &Job, index: u64, cause: Cause) -> TaskError {
-        let (kind, why) = stopped(job, cause, self.growth);
-        job.error(kind, format!("{why}, and {}", self.message), index)
+    /// Of a task that ended with the worker, and how.
+    pub(super) fn to_error(&self, job: &Job, index: u64, ending: Ending) -> TaskError {
+        let (kind, message) = match ending {
+            Ending::Stopped(cause) => {
+                let (kind, why) = stopped(job, cause, self.growth);
+                (kind, format!("{why}, and {}", self.message))
+            }
+            Ending::Deadly => {
+                let died = format!("{MOST_DEATHS} workers died of it, and the last {}", self.message);
+                (self.kind, format!("could not be begun: {died}"))
+            }
+            _ => (self.kind, self.message.clone()),
+        };
+        job.error(kind, message, index)
             .by_worker(self.worker, self.pid, Some(self.duration))
             .with_peak_memory(self.peak_memory)
     }
@@ -156,7 +161,7 @@ impl Core {
                 }
                 Some(Report::Started { slot, generation, pidfd: None, .. }) => {
                     // It leaves when its link is closed, which is what a failed start does.
-                    let why = format!("worker {slot} cannot be watched: too many open files");
+                    let why = format!("worker {slot} cannot be watched: too many descriptors are open, or under way");
                     self.start_prevented(WorkerId { slot, generation }, why, true);
                 }
                 Some(Report::StartFailed { slot, generation, errno }) => {
@@ -211,6 +216,7 @@ impl Core {
     fn collect(&mut self, id: WorkerId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let mut haul = Haul::like(&self.haul);
+        let was_read = link.is_read();
         let sound = link.collect_with_output(&mut haul);
         if let Err(violation) = sound {
             tracing::error!(worker = id.slot, violation, "a worker broke the protocol");
@@ -219,6 +225,7 @@ impl Core {
             link.lived_on = true;
             link.violation = Some(link.doubt().to_owned());
         }
+        link.unwatch_ended(&self.poller, was_read);
         let to_kill = link.violation.is_some() && link.dead_since.is_none();
         // A fast one may say so before the guardian has said that it exists; what it fails at then would have no process.
         let ready = link.ready && link.pid.is_some() && !link.counted;
@@ -298,13 +305,9 @@ impl Core {
         } else if !link.ready && !link.orphaned {
             self.cause = Some(format!("worker {} {} before it was ready", id.slot, obituary.message));
         }
-        let mut claimed = link.claimed();
+        let claimed = link.claimed();
         let blameless = !link.orphaned && self.state.begun(id, claimed).is_none();
-        if blameless && self.is_deadly_to_take(id) {
-            obituary.message =
-                format!("could not be begun: {MOST_DEATHS} workers died of it, and the last {}", obituary.message);
-            claimed += 1;
-        } else if blameless && link.ready {
+        if blameless && link.ready {
             self.cause = Some(format!("worker {} {} while it had no task", id.slot, obituary.message));
         }
         self.obituary = Some(obituary);
@@ -314,18 +317,4 @@ impl Core {
             self.put_output(None, (id.slot, link.pid), output);
         }
     }
-
-    /// Whether enough workers have died, this one now, that had been sent a task and not begun it: what kills them is most
-    /// likely the taking in of its arguments, and without an end it would kill one after the other.
-    fn is_deadly_to_take(&mut self, worker: WorkerId) -> bool {
-        let Some(span) = self.state.current(worker) else { return false };
-        let Some(stored) = self.chunks.get_mut(&span.chunk) else { return false };
-        let deaths = stored.deaths.entry(span.first).or_default();
-        *deaths += 1;
-        *deaths >= MOST_DEATHS
-    }
 }
-
-/// So many workers may die before a task is begun, as many as may fail to start. That somebody kills that many just in the
-/// moment before they begin one and the same task does not happen.
-const MOST_DEATHS: u32 = 3;

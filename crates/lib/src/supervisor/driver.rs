@@ -14,6 +14,7 @@ use ganger_os::thread::{OwnThread, spawn_own};
 
 use super::core::Core;
 use super::event::Event;
+use super::guardian::unwatch;
 use super::guest::{Guest, GuestRoom, Watch};
 use super::memory::{MemoryLimits, Sample};
 use super::state::{Phase, Settings};
@@ -21,6 +22,7 @@ use super::token::Token;
 use crate::pool::feed::Feeds;
 use crate::pool::output::Outlet;
 use crate::pool::sink::wake_all;
+use crate::wire::descriptor::Parcel;
 
 /// How long the guardian gets to kill and bury everything when the gang is dismissed.
 const DISMISSAL: Duration = Duration::from_secs(1);
@@ -60,7 +62,7 @@ impl Supervisor {
         settings: Settings,
         memory_limits: MemoryLimits,
         outlet: Option<Outlet>,
-        setup: Vec<u8>,
+        setup: Parcel,
         guardian: (Guardian, Option<Plan>),
         name: &str,
     ) -> io::Result<Arc<Self>> {
@@ -122,12 +124,12 @@ impl Supervisor {
         core.flush();
         let wakers = core.take_wakers();
         let look = core.next_look();
-        let finishing = core.finishing;
+        let calls = calls_driver(&core);
         drop(core);
-        if self.oversleeps(look) || (finishing && self.asleep_until.load(Ordering::SeqCst) != 0) {
+        if self.oversleeps(look) || (calls && self.asleep_until.load(Ordering::SeqCst) != 0) {
             self.waker.wake();
         }
-        if finishing {
+        if calls {
             self.guests.recall_driver();
         }
         (result, wakers)
@@ -260,18 +262,20 @@ impl Supervisor {
         loop {
             if let Some(nap) = self.guests.nap(&mut watch) {
                 thread.park(|| self.guests.sleep(nap));
-                if !self.finishing() {
+                if !calls_driver(&self.lock()) {
                     continue;
                 }
             }
-            let (look, finishing) = {
-                let core = self.lock();
-                // Under the lock: whoever changes the core after this sees when the driver wakes up.
-                let look = core.next_look();
-                let until = look.map_or(u64::MAX, |look| self.nanos(look));
-                self.asleep_until.store(until, Ordering::SeqCst);
-                (look, core.finishing)
-            };
+            let core = self.lock();
+            if core.wants_guardian() {
+                drop(core);
+                self.with_core(Core::start_guardian);
+                continue;
+            }
+            // Under the lock: whoever changes the core after this sees when the driver wakes up.
+            let (look, finishing) = (core.next_look(), core.finishing);
+            self.asleep_until.store(look.map_or(u64::MAX, |look| self.nanos(look)), Ordering::SeqCst);
+            drop(core);
             if finishing {
                 break;
             }
@@ -292,15 +296,10 @@ impl Supervisor {
         self.dismiss();
     }
 
-    fn finishing(&self) -> bool {
-        self.lock().finishing
-    }
-
     fn dismiss(&self) {
         let guardian = self.with_core(|core| core.guardian.take());
         if let Some(mut guardian) = guardian {
-            self.poller.remove(&guardian);
-            self.poller.remove(guardian.pidfd());
+            unwatch(&self.poller, &guardian);
             guardian.finish(DISMISSAL);
         }
         // Those whose guardian was gone may have lived on until now.
@@ -317,4 +316,9 @@ impl Supervisor {
         self.status_changed.notify_all();
         tracing::debug!("the gang is dismissed");
     }
+}
+
+/// Whether there is something that the driver's own thread has to do, guest or not.
+fn calls_driver(core: &Core) -> bool {
+    core.finishing || core.wants_guardian()
 }

@@ -187,6 +187,8 @@ pub(crate) enum Ending {
     Delivered,
     /// The worker died while it ran them.
     Lost,
+    /// The worker died before it had begun them, as others had before.
+    Deadly,
     /// The worker died, or was killed, while it was being stopped.
     Stopped(Cause),
     /// With the result that the driver has just received, after it was asked to end.

@@ -4,10 +4,11 @@
 //! is started. Under `fork` it would be a copy of this process as it is now, with threads, and not of the one that the
 //! user had forked: the pool is broken.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ganger_os::poll::Interest;
+use ganger_os::poll::{Interest, Poller};
 use ganger_os::start::{Guardian, Plan, StartError};
 
 use super::core::{Core, SILENT};
@@ -20,6 +21,8 @@ use crate::worker::HOOKS;
 pub(super) struct Post {
     /// How a successor is started; without it there is none.
     plan: Option<Plan>,
+    /// A successor is to be started.
+    wanted: bool,
     /// Since when a successor has been starting that has not said that it is ready.
     launched: Option<Instant>,
     /// It was killed for its silence, and its death is awaited.
@@ -30,7 +33,7 @@ pub(super) struct Post {
 
 impl Post {
     pub(super) fn new(plan: Option<Plan>) -> Self {
-        Self { plan, launched: None, hurried: false, confession: None }
+        Self { plan, wanted: false, launched: None, hurried: false, confession: None }
     }
 }
 
@@ -79,8 +82,7 @@ impl Core {
             cause = self.cause,
             "the guardian is gone, and its workers with it: another is started; what their tasks left behind {left}"
         );
-        self.poller.remove(&guardian);
-        self.poller.remove(guardian.pidfd());
+        unwatch(&self.poller, &guardian);
         guardian.finish(Duration::ZERO);
         self.post.launched = None;
         self.post.hurried = false;
@@ -109,8 +111,20 @@ impl Core {
         self.post.plan.take()
     }
 
+    /// Has a guardian started, by the driver's own thread: processors and niceness are passed on by whoever starts it, and
+    /// that thread has those of the one that built the pool. Others that carry out actions may have any.
+    pub(super) fn want_guardian(&mut self) {
+        self.post.wanted = true;
+    }
+
+    /// Whether the driver is to start a guardian.
+    pub(crate) fn wants_guardian(&self) -> bool {
+        self.post.wanted && !self.finishing
+    }
+
     /// Starts a guardian; it says later whether it is ready.
-    pub(super) fn start_guardian(&mut self) {
+    pub(crate) fn start_guardian(&mut self) {
+        self.post.wanted = false;
         let Some(plan) = self.post.plan.clone() else { return };
         if let Err(error) = self.try_start_guardian(plan) {
             let why = error.to_string();
@@ -121,10 +135,8 @@ impl Core {
     }
 
     fn try_start_guardian(&mut self, plan: Plan) -> Result<(), StartError> {
-        let watch = |error| StartError::System("watch the guardian", error);
         let guardian = Guardian::begin(plan, &HOOKS)?;
-        self.poller.add(&guardian, Token::Guardian.to_u64(), Interest::Read).map_err(watch)?;
-        self.poller.add(guardian.pidfd(), Token::GuardianDeath.to_u64(), Interest::Read).map_err(watch)?;
+        watch(&self.poller, &guardian).map_err(|error| StartError::System("watch the guardian", error))?;
         tracing::debug!(pid = guardian.pid(), "starting a guardian");
         self.post.launched = Some(Instant::now());
         self.guardian_heard = Instant::now();
@@ -138,4 +150,17 @@ impl Core {
             self.handle(Event::GuardianReady);
         }
     }
+}
+
+/// Watches a guardian's socket and its life: both, or neither.
+pub(super) fn watch(poller: &Poller, guardian: &Guardian) -> io::Result<()> {
+    poller.add(guardian, Token::Guardian.to_u64(), Interest::Read)?;
+    let death = poller.add(guardian.pidfd(), Token::GuardianDeath.to_u64(), Interest::Read);
+    death.inspect_err(|_| poller.remove(guardian))
+}
+
+/// Stops watching a guardian, which must be done before it is dropped.
+pub(super) fn unwatch(poller: &Poller, guardian: &Guardian) {
+    poller.remove(guardian);
+    poller.remove(guardian.pidfd());
 }

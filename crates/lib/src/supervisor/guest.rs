@@ -6,6 +6,7 @@
 //! 1. While there is a guest the driver's thread naps instead of waiting on the poller, so that an event wakes one of
 //!    them. It naps for short times only, as it does not know when the guest goes.
 //! 2. Whoever else changes the core while there is a guest wakes it, as the change may be what the guest waits for.
+//!    What only the driver may do, it is recalled for.
 //! 3. A guest that stayed for long, or that leaves work behind, wakes the driver when it goes. One that does not may
 //!    leave the poller alone for a nap's length: a thread that calls `apply` in a loop is back before.
 

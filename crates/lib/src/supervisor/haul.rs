@@ -4,6 +4,8 @@
 //! kept, and whoever wants it finds it there. What else there is to say is kept for those of which it is said.
 
 use super::output::Both;
+use crate::wire::aside::Aside;
+use crate::wire::descriptor::Descriptor;
 use crate::wire::message::{Marks, PRINTED};
 
 /// Results that follow each other.
@@ -16,6 +18,10 @@ pub(crate) struct Haul {
     failures: Vec<Failed>,
     /// Those whose tasks have written something, in their order.
     printed: Vec<Printed>,
+    /// Those that are aside, in their order.
+    aside: Vec<(u32, Aside)>,
+    /// Those with which descriptors have come, in their order.
+    descriptors: Vec<(u32, Vec<Descriptor>)>,
     /// How long all of these tasks ran together. What a worker says of that is only a number in memory that it can write to.
     nanos: u64,
 }
@@ -75,6 +81,36 @@ impl Haul {
         self.nanos = self.nanos.saturating_add(nanos);
     }
 
+    /// Adds a result whose value is aside; `behind` is what would follow its bytes.
+    #[cold]
+    pub(crate) fn push_aside(&mut self, status: u8, nanos: u64, behind: &[u8], value: Aside) {
+        self.aside.push((self.len(), value));
+        self.push(status, nanos, |bytes| bytes.extend_from_slice(behind));
+    }
+
+    /// How many bytes of the results from `from` up to `to` are aside.
+    pub(crate) fn bytes_aside(&self, from: u32, to: u32) -> usize {
+        let within = self.aside.iter().filter(|(place, _)| (from..to).contains(place));
+        within.map(|(_, aside)| aside.bytes().len()).sum()
+    }
+
+    /// Gives the result that was just added the descriptors that have come with it.
+    pub(crate) fn attach(&mut self, descriptors: Vec<Descriptor>) {
+        if !descriptors.is_empty() {
+            self.descriptors.push((self.len() - 1, descriptors));
+        }
+    }
+
+    /// The descriptors that have come with a result.
+    #[inline]
+    pub(crate) fn descriptors(&self, place: u32) -> &[Descriptor] {
+        if self.descriptors.is_empty() {
+            return &[];
+        }
+        let found = self.descriptors.binary_search_by_key(&place, |(place, _)| *place);
+        found.map_or(&[], |found| &self.descriptors[found].1)
+    }
+
     /// Keeps what there is to say of the result whose bytes were just added.
     #[cold]
     fn note(&mut self, status: u8, nanos: u64) {
@@ -94,6 +130,11 @@ impl Haul {
     /// The bytes of a result.
     #[inline]
     pub(crate) fn get(&self, place: u32) -> &[u8] {
+        if !self.aside.is_empty()
+            && let Ok(found) = self.aside.binary_search_by_key(&place, |(place, _)| *place)
+        {
+            return self.aside[found].1.bytes();
+        }
         &self.bytes[self.start(place)..self.start(place + 1)]
     }
 
@@ -108,6 +149,7 @@ impl Haul {
         let place = |limit| self.failures.partition_point(|failed| failed.place < limit);
         &self.failures[place(from)..place(to)]
     }
+
     /// Those whose tasks have written something.
     pub(super) fn printed_mut(&mut self) -> &mut [Printed] {
         &mut self.printed

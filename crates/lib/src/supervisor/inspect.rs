@@ -8,16 +8,16 @@ impl Core {
     /// whose result is there.
     pub(crate) fn inspect(&mut self) -> Vec<WorkerStatus> {
         self.collect_all();
-        let alive = self.links.values().filter(|link| link.dead_since.is_none() && !self.state.is_beside(link.id));
-        let mut workers: Vec<WorkerStatus> = alive
-            .filter_map(|link| {
+        let mut workers: Vec<WorkerStatus> = self
+            .living()
+            .map(|(link, pid)| {
                 let begun = self.state.begun(link.id, link.claimed());
                 let running = begun.and_then(|span| {
                     let stored = self.chunks.get(&span.chunk)?;
                     let index = stored.first + u64::from(span.first);
                     Some(RunningTask { task: stored.job.name.clone(), index, elapsed: link.since_moved() })
                 });
-                Some(WorkerStatus { slot: link.id.slot, pid: link.pid?.cast_unsigned(), ready: link.ready, running })
+                WorkerStatus { slot: link.id.slot, pid, ready: link.ready, running }
             })
             .collect();
         workers.sort_unstable_by_key(|worker| worker.slot);

@@ -3,24 +3,30 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ganger_os::child::{Exit, PidFd, Usage};
 use ganger_os::fd::Fd;
+use ganger_os::huge::make_room;
 use ganger_os::page::{Page, Results};
-use ganger_os::socket::{self, Received};
+use ganger_os::poll::Poller;
+use ganger_os::socket::{self, Arrivals, Received};
 
+use super::core::Stored;
 use super::event::{JobId, WorkerId};
 use super::haul::Haul;
 use super::health::Pulse;
 use super::memory::Memory;
 use super::output::{Both, Output};
 use crate::pool::job::Job;
+use crate::wire::aside::Aside;
 use crate::wire::claim;
-use crate::wire::frame::{Header, Inbox, Kind, MOST_BYTES, ROOM};
-use crate::wire::message::untag;
+use crate::wire::descriptor::Descriptor;
+use crate::wire::frame::{HEADER, Header, Inbox, Kind, MOST_BYTES, ROOM};
+use crate::wire::message::{MARKS, untag};
 
 /// Bytes on their way to the worker.
 #[derive(Debug)]
@@ -28,6 +34,8 @@ enum Outgoing {
     Own(Vec<u8>),
     /// A part of a chunk; shared, as a large one must not be copied.
     Shared(Arc<Vec<u8>>, Range<usize>),
+    /// A header, and the descriptors that travel with it.
+    With([u8; HEADER], Vec<Descriptor>),
 }
 
 impl Outgoing {
@@ -35,6 +43,14 @@ impl Outgoing {
         match self {
             Self::Own(bytes) => bytes,
             Self::Shared(bytes, range) => &bytes[range.clone()],
+            Self::With(bytes, _) => bytes,
+        }
+    }
+
+    fn descriptors(&self) -> &[Descriptor] {
+        match self {
+            Self::Own(_) | Self::Shared(..) => &[],
+            Self::With(_, descriptors) => descriptors,
         }
     }
 }
@@ -46,6 +62,9 @@ pub(super) struct Link {
     pub(super) socket: Fd,
     pub(super) results: Results,
     inbox: Inbox,
+    arrivals: Arrivals,
+    /// Those of the next result.
+    descriptors: Vec<Descriptor>,
     outbox: VecDeque<Outgoing>,
     /// How much of the outbox's first entry is sent.
     sent: usize,
@@ -102,6 +121,8 @@ impl Link {
             socket,
             results: Results::new(page),
             inbox: Inbox::default(),
+            arrivals: Arrivals::new(),
+            descriptors: Vec::new(),
             outbox: VecDeque::new(),
             sent: 0,
             sent_at: Instant::now(),
@@ -136,8 +157,8 @@ impl Link {
 
     // Output.
 
-    pub(super) fn set_output(&mut self, output: Output) {
-        self.output = Some(Box::new(output));
+    pub(super) fn set_output(&mut self, output: Output) -> &mut Output {
+        self.output.insert(Box::new(output))
     }
 
     pub(super) fn output(&mut self) -> Option<&mut Output> {
@@ -155,6 +176,20 @@ impl Link {
         output.divide(self.results.page(), haul, begun);
         self.output = Some(output);
         sound
+    }
+
+    /// Stops watching what would be reported as readable for ever: pipes at their end, and the socket when nothing more
+    /// [is read](Self::is_read) from it. `was_read` tells whether that was so before.
+    pub(super) fn unwatch_ended(&mut self, poller: &Poller, was_read: bool) {
+        if was_read && !self.is_read() {
+            poller.remove(&self.socket);
+        }
+        self.output.iter_mut().flat_map(|output| output.newly_ended()).for_each(|drain| poller.remove(drain));
+    }
+
+    /// Whether its socket may have something to say: it is not at its end, and its worker has not broken the protocol.
+    pub(super) fn is_read(&self) -> bool {
+        self.ended_since.is_none() && self.violation.is_none()
     }
 
     /// What the worker, which is dead, has written and no result has explained.
@@ -182,25 +217,23 @@ impl Link {
         self.outbox.push_back(Outgoing::Own(bytes));
     }
 
-    /// Queues the rest of a frame whose header was sent already.
-    pub(super) fn push_body(&mut self, body: &[u8]) {
-        self.outbox.push_back(Outgoing::Own(body.to_vec()));
+    /// Queues descriptors that belong to the next frame.
+    pub(super) fn push_descriptors(&mut self, descriptors: &[Descriptor]) {
+        if !descriptors.is_empty() {
+            let header = Header::of_descriptors(descriptors.len()).to_bytes();
+            self.outbox.push_back(Outgoing::With(header, descriptors.to_vec()));
+        }
     }
 
     /// Queues tasks, after what the worker must know of their job, and allows them.
-    pub(super) fn push_tasks(
-        &mut self,
-        job: &Arc<Job>,
-        header: Header,
-        bytes: &Arc<Vec<u8>>,
-        range: Range<usize>,
-        limit: u32,
-    ) {
+    pub(super) fn push_tasks(&mut self, stored: &Stored, header: Header, range: Range<usize>, limit: u32) {
+        let Stored { job, bytes, .. } = stored;
         if !self.defined.contains_key(&job.id) {
             self.forget_old_jobs();
             self.defined.insert(job.id, Arc::downgrade(job));
-            let define = Header { job: job.id.0, ..Header::plain(Kind::Define, job.definition.len()) };
-            self.push(define, &job.definition);
+            let define = Header { job: job.id.0, ..Header::plain(Kind::Define, job.definition.bytes.len()) };
+            self.push_descriptors(&job.definition.descriptors);
+            self.push(define, &job.definition.bytes);
         }
         if !self.busy() {
             self.moved = Instant::now();
@@ -210,6 +243,7 @@ impl Link {
         // First the permission, then the frame: see the rules of the claim word.
         claim::raise(self.results.page().claim(), limit - self.limit);
         self.limit = limit;
+        self.push_descriptors(&stored.descriptors);
         if range.len() <= SMALL {
             self.push(header, &bytes[range]);
         } else {
@@ -249,16 +283,15 @@ impl Link {
 
     /// Writes what fits; `Ok(true)` when something is left.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
-        while !self.outbox.is_empty() {
-            let skip = self.sent;
-            let parts: Vec<&[u8]> = self
-                .outbox
-                .iter()
-                .take(MOST_PARTS)
-                .enumerate()
-                .map(|(place, part)| if place == 0 { &part.bytes()[skip..] } else { part.bytes() })
-                .collect();
-            let count = socket::send_now(&self.socket, &parts)?;
+        while let Some(front) = self.outbox.front() {
+            let count = match front.descriptors() {
+                // They travel with the first byte.
+                descriptors if !descriptors.is_empty() && self.sent == 0 => {
+                    let fds: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+                    socket::send_now_with(&self.socket, front.bytes(), &fds)?
+                }
+                _ => socket::send_now(&self.socket, &self.parts())?,
+            };
             if count == 0 {
                 return Ok(true);
             }
@@ -266,6 +299,14 @@ impl Link {
             self.advance(count);
         }
         Ok(false)
+    }
+
+    /// What one system call can write: as far as to the next descriptors.
+    fn parts(&self) -> Vec<&[u8]> {
+        let skip = self.sent;
+        let without = |(place, part): &(usize, &Outgoing)| *place == 0 || part.descriptors().is_empty();
+        let parts = self.outbox.iter().take(MOST_PARTS).enumerate().take_while(without);
+        parts.map(|(place, part)| if place == 0 { &part.bytes()[skip..] } else { part.bytes() }).collect()
     }
 
     fn advance(&mut self, count: usize) {
@@ -357,7 +398,7 @@ impl Link {
         let malformed = |_| "a frame is malformed".to_owned();
         let Some(header) = self.inbox.peek_header().map_err(malformed)? else { return Ok(false) };
         check_header(&header)?;
-        if header.kind == Kind::Result && header.position > self.expected {
+        if matches!(header.kind, Kind::Result | Kind::LargeResult) && header.position > self.expected {
             // Results before it are in the ring: the worker had put them there before it wrote the frame.
             self.collect_ring(haul)?;
         }
@@ -372,7 +413,24 @@ impl Link {
             Kind::Result => {
                 // First the question whether it is the one that is due: what has been hauled counts as an outcome.
                 expect(&mut self.expected, self.limit, header.position)?;
-                haul.push(header.job as u8, header.index, |bytes| bytes.extend_from_slice(body));
+                haul.push(header.job as u8, header.index, |bytes| {
+                    make_room(bytes, body.len());
+                    bytes.extend_from_slice(body);
+                });
+                haul.attach(std::mem::take(&mut self.descriptors));
+            }
+            Kind::LargeResult => {
+                expect(&mut self.expected, self.limit, header.position)?;
+                let memory = self.descriptors.pop().ok_or("a large result came without its memory")?;
+                let aside =
+                    Aside::open(&memory).map_err(|error| format!("a large result cannot be opened: {error}"))?;
+                haul.push_aside(header.job as u8, header.index, body, aside);
+                haul.attach(std::mem::take(&mut self.descriptors));
+            }
+            Kind::Descriptors => {
+                // Fewer than were sent, when this process's table is full: whatever needs them cannot be decoded.
+                let arrived = self.arrivals.pop_front().unwrap_or_default();
+                self.descriptors = arrived.into_iter().map(Descriptor::from).collect();
             }
             Kind::Setup | Kind::Define | Kind::Forget | Kind::Tasks | Kind::Goodbye => {
                 unreachable!("check_header refuses them")
@@ -386,11 +444,19 @@ impl Link {
         if !self.readable {
             return Ok(false);
         }
-        let Self { inbox, socket, .. } = self;
-        match inbox.receive(|room| socket::receive_now(&*socket, room)) {
+        let Self { inbox, socket, arrivals, .. } = self;
+        let before = arrivals.len();
+        let received = inbox.receive(|room| socket::receive_now_with(&*socket, room, arrivals));
+        let brought = arrivals.len() > before;
+        if arrivals.len() > 1 {
+            // All whole frames were used up before, so at most one batch can belong to a frame that is not whole.
+            return Err("it sends descriptors that belong to nothing".to_owned());
+        }
+        match received {
             Ok(Received::Bytes(count)) => {
-                // A read that did not fill the least room there is has emptied the socket; of the dead, it is made sure.
-                self.readable = count >= ROOM || self.dead_since.is_some();
+                // A read that did not fill the least room there is has emptied the socket, unless it ended behind descriptors; of
+                // the dead, it is made sure.
+                self.readable = count >= ROOM || brought || self.dead_since.is_some();
                 Ok(true)
             }
             Ok(Received::Nothing) => {
@@ -430,7 +496,8 @@ fn expect(expected: &mut u32, limit: u32, position: u32) -> Result<(), String> {
 fn check_header(header: &Header) -> Result<(), String> {
     match header.kind {
         Kind::Unready | Kind::Result => Ok(()),
-        Kind::Bell | Kind::Ready if header.length == 0 => Ok(()),
+        Kind::LargeResult if header.length as usize <= MARKS => Ok(()),
+        Kind::Bell | Kind::Ready | Kind::Descriptors if header.length == 0 => Ok(()),
         kind => Err(format!("a worker must not send {kind:?} with {} byte(s)", header.length)),
     }
 }

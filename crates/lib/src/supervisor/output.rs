@@ -39,6 +39,7 @@ pub(super) struct Output {
 #[derive(Debug)]
 struct Stream {
     drain: Drain,
+    watched: bool,
     readable: bool,
     /// What was taken out last and is not known to be anybody's.
     fresh: Vec<u8>,
@@ -52,14 +53,26 @@ impl Output {
     /// Makes the pipes; of what each task writes to one, `cap` bytes are kept.
     pub(super) fn new(cap: usize) -> io::Result<(Self, [Fd; 3])> {
         let (drains, theirs) = pipes()?;
-        let streams =
-            drains.map(|drain| Stream { drain, readable: false, fresh: Vec::new(), kept: Keeper::new(cap), start: 0 });
-        Ok((Self { streams, strays: Vec::new() }, theirs))
+        let stream = |drain| Stream {
+            drain,
+            watched: true,
+            readable: false,
+            fresh: Vec::new(),
+            kept: Keeper::new(cap),
+            start: 0,
+        };
+        Ok((Self { streams: drains.map(stream), strays: Vec::new() }, theirs))
     }
 
     /// The pipes, to be watched.
     pub(super) fn drains(&self) -> impl Iterator<Item = &Drain> {
         self.streams.iter().map(|stream| &stream.drain)
+    }
+
+    /// The pipes that have come to their end since this was last asked for.
+    pub(super) fn newly_ended(&mut self) -> impl Iterator<Item = &Drain> {
+        let ended = |stream: &mut Stream| stream.drain.ended() && std::mem::take(&mut stream.watched);
+        self.streams.iter_mut().filter_map(move |stream| ended(stream).then_some(&stream.drain))
     }
 
     /// The poller has reported this stream.

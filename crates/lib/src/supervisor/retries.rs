@@ -12,11 +12,17 @@ use super::event::{Action, Cause, ChunkId, Ending, Failure, RetryTerms, Span, Ti
 use super::seat::{Stage, Worker};
 use super::state::State;
 
+/// So many workers may die before a task is begun, as many as may fail to start. That somebody kills that many just in the
+/// moment before they begin one and the same task does not happen.
+pub(super) const MOST_DEATHS: u32 = 3;
+
 /// Tasks that failed and are not given up.
 #[derive(Debug, Default)]
 pub(super) struct Retries {
     /// How many attempts of a task have failed.
     failed: HashMap<(ChunkId, u32), u32>,
+    /// How many workers have died with a task first in line that they had not begun.
+    deaths: HashMap<(ChunkId, u32), u32>,
     /// What waits for its time, and whether it is to run alone. The second number keeps those of one time apart.
     delayed: BTreeMap<(Time, u64), (Span, bool)>,
     next: u64,
@@ -48,10 +54,20 @@ impl Retries {
 
     /// These tasks have ended.
     pub(super) fn forget(&mut self, span: Span) {
-        if !self.failed.is_empty() {
-            let within = |place: u32| (span.first..span.first + span.count).contains(&place);
-            self.failed.retain(|(chunk, place), _| *chunk != span.chunk || !within(*place));
+        let within = |place: u32| (span.first..span.first + span.count).contains(&place);
+        for counts in [&mut self.failed, &mut self.deaths] {
+            if !counts.is_empty() {
+                counts.retain(|(chunk, place), _| *chunk != span.chunk || !within(*place));
+            }
         }
+    }
+
+    /// A worker has died that had the first task of `span` first in line, and had not begun it. Whether that is to blame: what
+    /// killed so many is most likely the taking in of its arguments, and without an end it would kill one after the other.
+    fn is_deadly(&mut self, span: Span) -> bool {
+        let deaths = self.deaths.entry((span.chunk, span.first)).or_default();
+        *deaths += 1;
+        *deaths >= MOST_DEATHS
     }
 
     /// Takes back what was sent to a fresh worker, which did not begin it.
@@ -105,7 +121,7 @@ impl State {
         out: &mut Vec<Action>,
     ) {
         let failure = match ending {
-            Ending::Lost | Ending::Stopped(Cause::Memory) => Failure::Crash,
+            Ending::Lost | Ending::Deadly | Ending::Stopped(Cause::Memory) => Failure::Crash,
             Ending::Stopped(Cause::Timeout) | Ending::Late(Cause::Timeout) => Failure::Timeout,
             _ => Failure::Other,
         };
@@ -128,8 +144,17 @@ impl State {
         *failed += u32::from(!without(Protection::CountAttempts));
         let mix = self.settings.seed ^ (span.chunk.0 << 32) ^ (u64::from(span.first) << 8) ^ u64::from(*failed);
         let until = now.saturating_add(wait(&terms, *failed, mix));
-        self.retries.delay(until, span, matches!(ending, Ending::Lost | Ending::Stopped(Cause::Memory)));
+        let alone = matches!(ending, Ending::Lost | Ending::Deadly | Ending::Stopped(Cause::Memory));
+        self.retries.delay(until, span, alone);
         out.push(Action::Retry { span, worker, ending });
+    }
+
+    /// Whether a worker that is dead has died of a task that it had not begun. One that was to end anyway, as when its
+    /// guardian has died, has not; one that was killed for its memory may have it from the arguments.
+    pub(super) fn died_of_taking(&mut self, worker: &Worker, claimed: u32) -> bool {
+        let served = worker.stage == Stage::Ready;
+        let unbegun = worker.current().filter(|_| served && claimed <= worker.done);
+        unbegun.is_some_and(|span| self.retries.is_deadly(span))
     }
 
     /// Puts what has waited long enough where it can be sent from.

@@ -200,3 +200,31 @@ fn a_task_that_kills_its_workers_runs_alone_and_ends_after_its_attempts() {
     assert!(pool.submit_with(1, JobTerms::default()).is_empty(), "it gets nothing beside that task");
     assert_eq!(pool.dies(3, 1), ["Lost 0..1", "start 0.4"]);
 }
+
+#[test]
+fn a_task_that_three_workers_have_died_of_before_they_began_it_ends() {
+    let mut pool = Pool::ready(1, None);
+    pool.submit_with(2, JobTerms { chunksize: Some(4), ..JobTerms::default() });
+    for generation in 1..3 {
+        let next = generation + 1;
+        assert_eq!(pool.dies(generation, 0), [format!("start 0.{next}")]);
+        let sent = pool.tell(Event::WorkerReady(worker(0, next)));
+        assert_eq!(sent, [format!("send 0.{next} 0..2 at 0:0")]);
+    }
+    assert_eq!(pool.dies(3, 0), ["Deadly 0..1", "start 0.4"]);
+    assert_eq!(pool.tell(Event::WorkerReady(worker(0, 4))), ["send 0.4 1..2 at 0:0"]);
+    assert_eq!(pool.dies(4, 0), ["start 0.5"], "another task is another count");
+}
+
+#[test]
+fn a_guardians_death_is_no_tasks_fault() {
+    let mut pool = Pool::ready(1, None);
+    pool.submit_with(1, JobTerms::default());
+    for generation in 1..6 {
+        pool.tell(Event::GuardianDied);
+        assert_eq!(pool.dies(generation, 0), [""; 0]);
+        pool.tell(Event::GuardianReady);
+        let ready = pool.tell(Event::WorkerReady(worker(0, generation + 1)));
+        assert_eq!(ready, [format!("send 0.{} 0..1 at 0:0", generation + 1)]);
+    }
+}

@@ -363,13 +363,15 @@ impl State {
             return;
         }
         let Some(mut worker) = self.seats.of(id).and_then(|seat| seat.vacate(id)) else { return };
-        let unbegun = worker.revoke(claimed);
+        let deadly = self.died_of_taking(&worker, claimed);
+        let unbegun = worker.revoke(if deadly { worker.done + 1 } else { claimed });
         if worker.stage == Stage::Ready && worker.ahead() == 0 {
             self.died_at_rest(now, id, worker.worked || !unbegun.is_empty());
         }
         let (stopped, alone) = (worker.stop.map(|stop| stop.cause), worker.alone);
+        let ending = stopped.map_or(if deadly { Ending::Deadly } else { Ending::Lost }, Ending::Stopped);
         for span in worker.finish(u32::MAX) {
-            self.lost(now, span, id, stopped, out);
+            self.lost(now, span, id, ending, out);
         }
         self.requeue(unbegun, alone, out);
     }

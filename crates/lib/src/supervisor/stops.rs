@@ -183,11 +183,10 @@ impl State {
     }
 
     /// A task whose worker died of it, or was made to.
-    pub(super) fn lost(&mut self, now: Time, mut span: Span, id: WorkerId, stop: Option<Cause>, out: &mut Vec<Action>) {
+    pub(super) fn lost(&mut self, now: Time, mut span: Span, id: WorkerId, ending: Ending, out: &mut Vec<Action>) {
         // More than one it can only have begun by spoiling its claim word.
-        if stop.is_some() || span.count == 1 {
+        if ending != Ending::Lost || span.count == 1 {
             let first = span.split_off_front(1);
-            let ending = stop.map_or(Ending::Lost, Ending::Stopped);
             self.retry_or_complete(now, first, id, ending, out);
         }
         if span.count > 0 {

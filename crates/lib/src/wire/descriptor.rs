@@ -5,93 +5,227 @@
 //! them on beside the bytes, and the message is decoded within [`receiving`]. Anywhere else a handle cannot be serialized:
 //! what an open file means only a process knows that has it.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The most that travel with one message; the kernel's own limit (`SCM_MAX_FD`).
-pub(crate) const MOST: usize = 253;
+pub(crate) const MOST: usize = ganger_os::socket::MOST_DESCRIPTORS;
 
-/// An open descriptor that can be a part of a message. Clones share it, and one message carries it once.
+/// An open file, socket or pipe that can be passed on: as an argument or a result of a task, as an argument of a process,
+/// through a pipe. The other process gets a descriptor of its own for the same open file, as with `SCM_RIGHTS` and Python's
+/// `multiprocessing.reduction.DupFd`.
+///
+/// Clones share one descriptor, which is closed with the last of them; a message carries it once, however often it is named
+/// there, and at most 253 different ones. Nowhere else can it be serialized: what an open file means only a process knows
+/// that has it.
+///
+/// ```
+/// use std::fs::File;
+/// use std::io::Read;
+/// use ganger::Descriptor;
+///
+/// fn first_word(file: Descriptor) -> std::io::Result<String> {
+///     let mut text = String::new();
+///     File::from(file.into_owned()?).read_to_string(&mut text)?;
+///     Ok(text.split(' ').next().unwrap_or_default().to_owned())
+/// }
+///
+/// let pool = ganger::Pool::new(1)?;
+/// let word: String = pool.apply(first_word, (Descriptor::new(File::open("/proc/version")?),))?;
+/// assert_eq!(word, "Linux");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct Descriptor(Arc<OwnedFd>);
+pub struct Descriptor(Arc<Open>);
+
+#[derive(Debug)]
+struct Open {
+    fd: OwnedFd,
+    /// What was made of it: a mapping, most likely. Bound arguments are decoded for every task, and mapped once.
+    made: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
+}
 
 impl From<OwnedFd> for Descriptor {
     fn from(fd: OwnedFd) -> Self {
-        Self(Arc::new(fd))
+        Self(Arc::new(Open { fd, made: Mutex::new(None) }))
     }
 }
 
 impl AsFd for Descriptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.0.fd.as_fd()
     }
 }
 
-thread_local! {
-    /// What the message that this thread encodes has put aside; `None` outside of [`sending`].
-    static OUTGOING: RefCell<Option<Vec<Descriptor>>> = const { RefCell::new(None) };
-    /// What has come with the message that this thread decodes.
-    static INCOMING: RefCell<Option<Vec<Descriptor>>> = const { RefCell::new(None) };
+impl Descriptor {
+    /// Takes over an open file, socket or pipe.
+    #[must_use]
+    pub fn new(open: impl Into<OwnedFd>) -> Self {
+        Self::from(open.into())
+    }
+
+    /// Gives the descriptor back, to make a `File` or a socket of it.
+    ///
+    /// # Errors
+    /// When there are clones, it has to be duplicated, which fails when the process's table of descriptors is full.
+    pub fn into_owned(self) -> std::io::Result<OwnedFd> {
+        match Arc::try_unwrap(self.0) {
+            Ok(open) => Ok(open.fd),
+            Err(shared) => shared.fd.try_clone(),
+        }
+    }
+
+    /// What `make` makes of it, once for all clones: it lives as long as they do.
+    pub(crate) fn made<T, E>(&self, make: impl FnOnce(BorrowedFd<'_>) -> Result<T, E>) -> Result<Arc<T>, E>
+    where
+        T: Any + Send + Sync,
+    {
+        let mut made = self.0.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = made.as_ref().and_then(|known| known.clone().downcast::<T>().ok()) {
+            return Ok(known);
+        }
+        let new = Arc::new(make(self.as_fd())?);
+        *made = Some(new.clone());
+        Ok(new)
+    }
 }
 
-/// Puts the slot's content back, also when the code of others that ran meanwhile has panicked.
-struct Restored(&'static std::thread::LocalKey<RefCell<Option<Vec<Descriptor>>>>, Option<Vec<Descriptor>>);
+/// Which part of a call a message is. Bound arguments and those of the single task are encoded at different times and
+/// decoded together, so their descriptors are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// What a message has that stands for itself, and the arguments of one task.
+    Own,
+    /// Arguments that are the same for all tasks of a job.
+    Bound,
+}
 
-impl Drop for Restored {
+/// Set in the numbers of descriptors of bound arguments.
+const BOUND: u32 = 1 << 31;
+
+/// What a message that is being encoded has put aside.
+#[derive(Debug)]
+struct Outgoing {
+    part: Part,
+    descriptors: Vec<Descriptor>,
+}
+
+/// What has come with the message that is being decoded.
+#[derive(Debug)]
+struct Incoming {
+    own: Vec<Descriptor>,
+    bound: Vec<Descriptor>,
+}
+
+thread_local! {
+    static OUTGOING: RefCell<Option<Outgoing>> = const { RefCell::new(None) };
+    static INCOMING: RefCell<Option<Incoming>> = const { RefCell::new(None) };
+    static RESULT: RefCell<Vec<Descriptor>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A message, and what travels beside it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parcel {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) descriptors: Vec<Descriptor>,
+}
+
+/// Puts a slot's content back, also when the code of others that ran meanwhile has panicked.
+struct Restored<T: 'static>(&'static std::thread::LocalKey<RefCell<Option<T>>>, Option<T>);
+
+impl<T> Drop for Restored<T> {
     fn drop(&mut self) {
         self.0.set(self.1.take());
     }
 }
 
 /// Has `encode` encode a message; returns what it returns, and the descriptors that are to travel with the bytes.
-pub(crate) fn sending<R>(encode: impl FnOnce() -> R) -> (R, Vec<Descriptor>) {
-    let before = Restored(&OUTGOING, OUTGOING.replace(Some(Vec::new())));
+pub(crate) fn sending<R>(part: Part, encode: impl FnOnce() -> R) -> (R, Vec<Descriptor>) {
+    let before = Restored(&OUTGOING, OUTGOING.replace(Some(Outgoing { part, descriptors: Vec::new() })));
     let encoded = encode();
-    let descriptors = OUTGOING.take().unwrap_or_default();
+    let descriptors = OUTGOING.take().map(|outgoing| outgoing.descriptors).unwrap_or_default();
     drop(before);
     (encoded, descriptors)
 }
 
+/// Keeps the descriptors of a task's result for [`take_result`], which the worker's loop calls: a shim's signature has no
+/// room for them.
+pub(crate) fn keep_result(descriptors: Vec<Descriptor>) {
+    if !descriptors.is_empty() {
+        RESULT.set(descriptors);
+    }
+}
+
+/// What [`keep_result`] was given since it was last asked.
+pub(crate) fn take_result() -> Vec<Descriptor> {
+    RESULT.take()
+}
+
 /// Has `decode` decode a message with which `descriptors` have come.
 pub(crate) fn receiving<R>(descriptors: Vec<Descriptor>, decode: impl FnOnce() -> R) -> R {
-    let _before = Restored(&INCOMING, INCOMING.replace(Some(descriptors)));
+    if descriptors.is_empty() { decode() } else { receiving_call(descriptors, Vec::new(), decode) }
+}
+
+/// Says that the arguments of the call are decoded: from here on their descriptors are open for as long as the task holds
+/// on to them. A connection that it lets go of is closed then, and not when the task ends.
+pub(crate) fn arrived() {
+    INCOMING.with_borrow_mut(|incoming| {
+        if let Some(incoming) = incoming {
+            incoming.own.clear();
+        }
+    });
+}
+
+/// The same of a call: the descriptors of its own arguments, and of bound ones.
+pub(crate) fn receiving_call<R>(own: Vec<Descriptor>, bound: Vec<Descriptor>, decode: impl FnOnce() -> R) -> R {
+    let _before = Restored(&INCOMING, INCOMING.replace(Some(Incoming { own, bound })));
     decode()
 }
 
 impl Serialize for Descriptor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let number = OUTGOING.with_borrow_mut(|outgoing| {
-            let Some(outgoing) = outgoing else {
-                return Err(
-                    "it holds an open descriptor, which can travel as an argument or a result of a task, as an \
-                            argument of a process, and through a pipe, and nowhere else",
-                );
-            };
-            if let Some(known) = outgoing.iter().position(|known| Arc::ptr_eq(&known.0, &self.0)) {
-                return Ok(known as u32);
-            }
-            if outgoing.len() >= MOST {
-                return Err("it would be the 254th open descriptor of one message, and the kernel passes on 253");
-            }
-            outgoing.push(self.clone());
-            Ok(outgoing.len() as u32 - 1)
+        let number = OUTGOING.with_borrow_mut(|outgoing| match outgoing {
+            Some(outgoing) => outgoing.number(self),
+            None => Err("it holds an open descriptor, which can travel as an argument or a result of a task, as an \
+                         argument of a process, and through a pipe, and nowhere else"),
         });
         number.map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl Outgoing {
+    /// The number that stands for `descriptor` among the bytes.
+    fn number(&mut self, descriptor: &Descriptor) -> Result<u32, &'static str> {
+        let flag = if self.part == Part::Bound { BOUND } else { 0 };
+        if let Some(known) = self.descriptors.iter().position(|known| Arc::ptr_eq(&known.0, &descriptor.0)) {
+            return Ok(known as u32 | flag);
+        }
+        if self.descriptors.len() >= MOST {
+            return Err("it would be the 254th open descriptor of one message, and the kernel passes on 253");
+        }
+        self.descriptors.push(descriptor.clone());
+        Ok((self.descriptors.len() as u32 - 1) | flag)
     }
 }
 
 impl<'de> Deserialize<'de> for Descriptor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = u32::deserialize(deserializer)?;
-        let found = INCOMING.with_borrow(|incoming| incoming.as_ref()?.get(number as usize).cloned());
+        let place = (number & !BOUND) as usize;
+        let found = INCOMING.with_borrow(|incoming| {
+            let incoming = incoming.as_ref()?;
+            let list = if number & BOUND == 0 { &incoming.own } else { &incoming.bound };
+            list.get(place).cloned()
+        });
         found.ok_or_else(|| {
             D::Error::custom(format!(
-                "open descriptor {number} has not come with the message (is this process's table of descriptors full?)"
+                "open descriptor {place} has not come with the message (is this process's table of descriptors full?)"
             ))
         })
     }
@@ -110,7 +244,7 @@ mod tests {
     fn a_descriptor_travels_once_however_often_it_is_named() {
         let (one, other) = (null(), null());
         let mut bytes = Vec::new();
-        let (encoded, descriptors) = sending(|| encode(&(&one, 7_u8, &other, &one), &mut bytes));
+        let (encoded, descriptors) = sending(Part::Own, || encode(&(&one, 7_u8, &other, &one), &mut bytes));
         encoded.expect("encodes");
         assert_eq!(descriptors.len(), 2);
         let back = receiving(descriptors, || decode::<(Descriptor, u8, Descriptor, Descriptor)>(&bytes));
@@ -130,13 +264,35 @@ mod tests {
     }
 
     #[test]
+    fn bound_arguments_keep_their_own_descriptors() {
+        let (bound, own) = (null(), null());
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        let (encoded, with_bound) = sending(Part::Bound, || encode(&bound, &mut first));
+        encoded.expect("encodes");
+        let (encoded, with_own) = sending(Part::Own, || encode(&own, &mut second));
+        encoded.expect("encodes");
+        let read = |bytes: &[u8]| decode::<Descriptor>(bytes).expect("decodes");
+        let (one, other) = receiving_call(with_own, with_bound, || (read(&first), read(&second)));
+        assert!(Arc::ptr_eq(&one.0, &bound.0) && Arc::ptr_eq(&other.0, &own.0));
+    }
+
+    #[test]
+    fn what_is_made_of_a_descriptor_is_made_once() {
+        let descriptor = null();
+        let made = descriptor.made(|_| Ok::<_, ()>(7_u8)).expect("made");
+        let again = descriptor.clone().made(|_| Err::<u8, _>("made twice")).expect("known");
+        assert!(Arc::ptr_eq(&made, &again));
+        assert_eq!(descriptor.made(|_| Err::<u16, _>("cannot")), Err("cannot"), "of another type");
+    }
+
+    #[test]
     fn no_message_carries_more_than_the_kernel_passes_on() {
         let many: Vec<Descriptor> = (0..=MOST).map(|_| null()).collect();
         let mut bytes = Vec::new();
-        let (encoded, descriptors) = sending(|| encode(&many, &mut bytes));
+        let (encoded, descriptors) = sending(Part::Own, || encode(&many, &mut bytes));
         assert!(encoded.expect_err("too many").to_string().contains("254th"));
         assert_eq!(descriptors.len(), MOST);
-        let (encoded, none) = sending(|| encode(&1_u8, &mut bytes));
+        let (encoded, none) = sending(Part::Own, || encode(&1_u8, &mut bytes));
         assert!(encoded.is_ok() && none.is_empty(), "the next message starts afresh");
     }
 }

@@ -3,6 +3,7 @@
 //! The same header serves both directions. Nobody believes a claimed length before the bytes are there: buffers grow
 //! with what was *received*.
 
+use ganger_os::huge::advise;
 use ganger_os::mutant::{Protection, without};
 use ganger_os::socket::Received;
 
@@ -37,6 +38,11 @@ pub(crate) enum Kind {
     Bell,
     /// To the supervisor: a result that the ring had no room for. `status` and `nanos` are in `job` and `index`.
     Result,
+    /// To the supervisor: as `Result`, of a value that is [aside](super::aside), in the last descriptor. The body is what follows
+    /// a value in the ring, if anything does.
+    LargeResult,
+    /// Both ways: with this header come descriptors, `job` many, which belong to the next frame of another kind.
+    Descriptors,
 }
 
 /// A frame's header.
@@ -55,7 +61,7 @@ pub(crate) struct Header {
 pub(crate) struct Malformed;
 
 impl Kind {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Setup,
         Self::Define,
         Self::Forget,
@@ -65,10 +71,18 @@ impl Kind {
         Self::Unready,
         Self::Bell,
         Self::Result,
+        Self::LargeResult,
+        Self::Descriptors,
     ];
 }
 
 impl Header {
+    /// The header that so many descriptors come with.
+    pub(crate) fn of_descriptors(count: usize) -> Self {
+        let job = u32::try_from(count).expect("a message has 253 descriptors at the most");
+        Self { job, ..Self::plain(Kind::Descriptors, 0) }
+    }
+
     /// A header with nothing but a kind and the length of its body.
     pub(crate) fn plain(kind: Kind, length: usize) -> Self {
         let length = u32::try_from(length).expect("bodies are checked against MOST_BYTES before they are framed");
@@ -156,6 +170,7 @@ impl Inbox {
             // Fresh zeros are pages that the kernel provides when they are written to, which most of a new link's never
             // are; `resize` would write all of them: 64 faults a link, and four links are part of a first result.
             let mut larger = vec![0; (self.bytes.len() * 2).max(PIECE)];
+            advise(&mut larger);
             larger[..self.end].copy_from_slice(&self.bytes[..self.end]);
             self.bytes = larger;
         }
@@ -256,7 +271,7 @@ mod tests {
 
     #[test]
     fn foreign_bytes_and_lying_lengths_are_refused() {
-        for (place, value) in [(4, 2), (5, 9), (5, 255)] {
+        for (place, value) in [(4, 2), (5, 11), (5, 255)] {
             let mut bytes = header().to_bytes();
             bytes[place] = value;
             assert_eq!(Header::from_bytes(&bytes), Err(Malformed), "byte {place} = {value}");

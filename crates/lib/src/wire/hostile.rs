@@ -142,7 +142,11 @@ mod tests {
     }
 
     fn call() -> impl Strategy<Value = Call> {
-        (any::<u64>(), vec(any::<u8>(), 0..50)).prop_map(|(entry, bound)| Call { entry, bound })
+        (any::<u64>(), vec(any::<u8>(), 0..50), any::<u32>()).prop_map(|(entry, bound, descriptors)| Call {
+            entry,
+            bound,
+            descriptors,
+        })
     }
 
     fn attributes() -> impl Strategy<Value = Attributes> {

@@ -5,6 +5,7 @@ use ganger_os::output::{Offsets, STREAMS};
 use serde::{Deserialize, Serialize};
 
 use super::attributes::Attributes;
+use super::descriptor::Descriptor;
 
 /// A function to call, with arguments that are the same for every call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -12,11 +13,13 @@ pub(crate) struct Call {
     /// The shim's offset in the executable.
     pub(crate) entry: u64,
     pub(crate) bound: Vec<u8>,
+    /// How many of the message's descriptors are those of the bound arguments.
+    pub(crate) descriptors: u32,
 }
 
 impl Call {
-    pub(crate) fn new(entry: EntryPoint, bound: Vec<u8>) -> Self {
-        Self { entry: entry.to_wire(), bound }
+    pub(crate) fn new(entry: EntryPoint, bound: Vec<u8>, descriptors: &[Descriptor]) -> Self {
+        Self { entry: entry.to_wire(), bound, descriptors: descriptors.len() as u32 }
     }
 }
 

@@ -3,18 +3,20 @@
 //! * [`codec`]: values to bytes and back.
 //! * [`frame`]: bytes to the frames of a link.
 //! * [`claim`]: the word in shared memory by which a task is claimed.
+//! * [`aside`]: large payloads beside their frames.
 //! * [`descriptor`]: open descriptors beside a message.
-//! * [`parcel`]: a message with descriptors, to and from a process that makes one call; [`order`]: what it is told.
+//! * [`letter`]: a message with descriptors, to and from a process that makes one call; [`order`]: what it is told.
 //! * [`message`]: the contents of the frames that are not task arguments. [`attributes`]: of these, what a worker may use.
 
+pub(crate) mod aside;
 pub(crate) mod attributes;
 pub(crate) mod claim;
 pub(crate) mod codec;
 pub(crate) mod descriptor;
 pub(crate) mod frame;
+pub(crate) mod letter;
 pub(crate) mod message;
 pub(crate) mod order;
-pub(crate) mod parcel;
 
 #[cfg(test)]
 mod claim_model;

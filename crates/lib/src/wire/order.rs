@@ -11,6 +11,8 @@ pub(crate) struct Order {
     pub(crate) entry: u64,
     /// How many bytes of the payload are bound arguments; the others are the call's.
     pub(crate) bound: u64,
+    /// How many of its descriptors are within them.
+    pub(crate) bound_descriptors: u32,
     pub(crate) name: String,
     /// See [`Identity`](crate::identity::Identity).
     pub(crate) path: Vec<u32>,

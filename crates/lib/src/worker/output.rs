@@ -19,12 +19,9 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Takes over the descriptors that came with the first frame; none came when output is not captured.
-    pub(super) fn install(fds: Vec<Fd>) -> std::io::Result<Option<Self>> {
-        if fds.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Self { tap: Tap::install(fds)?, begin: Offsets::default() }))
+    /// Takes over the descriptors that came with the first frame.
+    pub(super) fn install(fds: Vec<Fd>) -> std::io::Result<Self> {
+        Ok(Self { tap: Tap::install(fds)?, begin: Offsets::default() })
     }
 
     /// A task has ended: where its output lies, if it wrote anything.

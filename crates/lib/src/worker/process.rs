@@ -16,11 +16,11 @@ use super::setup::adopt;
 use crate::identity::{Identity, Parent, identity, set_identity};
 use crate::start_method::force_start_method;
 use crate::wire::codec::decode;
-use crate::wire::descriptor::{Descriptor, receiving, sending};
+use crate::wire::descriptor::{Descriptor, receiving_call, take_result};
 use crate::wire::frame::MOST_BYTES;
+use crate::wire::letter::{Arrived, Letter, Progress, Reader};
 use crate::wire::message::{Failure, Status};
 use crate::wire::order::Order;
-use crate::wire::parcel::{Arrived, Parcel, Progress, Reader};
 
 /// Makes the call that comes on the link, and leaves with its exit code.
 pub(super) fn run(seat: Seat) -> ! {
@@ -94,7 +94,9 @@ fn call(order: &Order, mut arrived: Arrived) -> (u8, Vec<u8>, Vec<Descriptor>) {
         let status = fail(&mut out, Status::NotDeserializable, "calls a function that is not in this executable");
         return (status, out, Vec::new());
     };
-    let came = std::mem::take(&mut arrived.descriptors);
+    let mut own = std::mem::take(&mut arrived.descriptors);
+    let rest = own.split_off(own.len().min(order.bound_descriptors as usize));
+    let (bound_ones, own) = (own, rest);
     let payload = match arrived.payload() {
         Ok(payload) => payload,
         Err(error) => {
@@ -103,9 +105,10 @@ fn call(order: &Order, mut arrived: Arrived) -> (u8, Vec<u8>, Vec<Descriptor>) {
             return (status, out, Vec::new());
         }
     };
-    let (bound, arguments) = payload.split_at(payload.len().min(order.bound as usize));
-    let run = || caught(|| shim(bound, arguments, &mut out));
-    let (called, mut descriptors) = receiving(came, || sending(run));
+    let bytes = payload.bytes();
+    let (bound, arguments) = bytes.split_at(bytes.len().min(order.bound as usize));
+    let called = caught(|| receiving_call(own, bound_ones, || shim(bound, arguments, &mut out)));
+    let mut descriptors = take_result();
     let mut status = called.unwrap_or_else(|failure: Failure| {
         out.clear();
         put_failure(&mut out, failure, Status::Panicked)
@@ -125,7 +128,7 @@ fn call(order: &Order, mut arrived: Arrived) -> (u8, Vec<u8>, Vec<Descriptor>) {
 fn answer(link: &Fd, status: u8, out: &[u8], descriptors: &[Descriptor]) -> i32 {
     // Without a limit: whoever does not read what has no room is waited for, and its death is this process's. An error
     // means that nobody wants the result.
-    let _ = Parcel { status, head: &[], beside: &[], payload: out, descriptors }.send(link, None);
+    let _ = Letter { status, head: &[], beside: &[], payload: out, descriptors }.send(link, None);
     if status == Status::Value as u8 {
         return 0;
     }

@@ -1,6 +1,7 @@
 //! The worker's loop: receive, claim, run, publish.
 
 use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
@@ -8,8 +9,7 @@ use ganger_os::child::{leave, own_peak_memory};
 use ganger_os::fd::Fd;
 use ganger_os::image::{EntryPoint, Shim};
 use ganger_os::page::Page;
-use ganger_os::process::own_private_memory;
-use ganger_os::socket::{self, Received};
+use ganger_os::socket::{self, Arrivals, Received};
 use ganger_os::thread::ForkCheck;
 use ganger_os::{Seat, ending};
 
@@ -19,8 +19,10 @@ use super::output::{Output, flush};
 use super::panics::caught;
 use super::stopwatch::Stopwatch;
 use super::{context, setup};
+use crate::wire::aside::{ASIDE, Aside, LARGE};
 use crate::wire::claim;
 use crate::wire::codec::{decode, encode};
+use crate::wire::descriptor::{Descriptor, MOST, receiving_call, take_result};
 use crate::wire::frame::{HEADER, Header, Inbox, Kind, MOST_BYTES};
 use crate::wire::message::{Definition, Failure, MARKS, Marks, PRINTED, Setup, Status, tag, untag};
 
@@ -40,6 +42,8 @@ pub(super) fn work(seat: Seat) -> ! {
         page,
         fork_check,
         inbox: Inbox::default(),
+        arrivals: Arrivals::new(),
+        descriptors: Vec::new(),
         jobs: HashMap::new(),
         out: Vec::new(),
         unannounced: false,
@@ -61,6 +65,8 @@ pub(super) fn work(seat: Seat) -> ! {
 struct Job {
     shim: Option<Shim>,
     bound: Vec<u8>,
+    /// Those of the bound arguments.
+    descriptors: Vec<Descriptor>,
     number: u64,
 }
 
@@ -71,6 +77,9 @@ struct Worker {
     page: &'static Page,
     fork_check: ForkCheck,
     inbox: Inbox,
+    arrivals: Arrivals,
+    /// Those of the next frame.
+    descriptors: Vec<OwnedFd>,
     jobs: HashMap<u32, Rc<Job>>,
     out: Vec<u8>,
     /// Results are in the ring of which the supervisor may not know.
@@ -84,6 +93,14 @@ struct Worker {
     span: Option<EnteredSpan>,
     /// How many it has run.
     tasks: u64,
+}
+
+/// Where a task's arguments are.
+enum Arguments {
+    /// The next so many bytes of the inbox.
+    Here(usize),
+    /// In memory of their own, or why not.
+    Aside(Result<Aside, String>),
 }
 
 /// Why the loop ends.
@@ -104,7 +121,6 @@ impl Worker {
     }
 
     fn serve(&mut self) -> Result<std::convert::Infallible, End> {
-        self.receive_first()?;
         loop {
             let header = self.header()?;
             match header.kind {
@@ -112,8 +128,9 @@ impl Worker {
                 Kind::Define => self.define(header)?,
                 Kind::Forget => drop(self.jobs.remove(&header.job)),
                 Kind::Tasks => self.run_tasks(header)?,
+                Kind::Descriptors => self.descriptors.extend(self.arrivals.pop_front().unwrap_or_default()),
                 Kind::Goodbye => return Err(End::Done),
-                Kind::Ready | Kind::Unready | Kind::Bell | Kind::Result => return Err(End::Unable),
+                Kind::Ready | Kind::Unready | Kind::Bell | Kind::Result | Kind::LargeResult => return Err(End::Unable),
             }
         }
     }
@@ -121,15 +138,22 @@ impl Worker {
     fn get_ready(&mut self, header: Header) -> Result<(), End> {
         let body = self.take(header.length as usize)?;
         let setup = decode::<Setup>(&body).map_err(|_| End::Unable)?;
-        match setup::get_ready(&setup, self.name.0) {
-            Ok(()) => {
+        // The first of them are the pipes for captured output.
+        let pipes = header.job as usize;
+        if pipes > 0 {
+            let pipes: Vec<Fd> = self.descriptors.drain(..pipes.min(self.descriptors.len())).map(Fd::from).collect();
+            self.output = Some(Output::install(pipes).map_err(|_| End::Unable)?);
+        }
+        let tell_memory = setup.tell_memory;
+        let ready = setup::get_ready(setup, self.name.0, self.take_descriptors());
+        match ready.and_then(|()| setup::own_memory(tell_memory)) {
+            Ok(index) => {
                 // Before the initializer has run there is nobody who could listen, except under `fork`.
                 let (slot, generation) = self.name;
                 self.span = Some(tracing::info_span!("worker", slot, generation).entered());
                 tracing::debug!(pid = std::process::id(), "ready");
                 // What getting ready has printed is not the first task's.
                 flush();
-                let index = if setup.tell_memory { own_private_memory() } else { 0 };
                 self.send(Header { index, ..Header::plain(Kind::Ready, 0) }, &[])
             }
             Err(text) => {
@@ -143,8 +167,13 @@ impl Worker {
         let body = self.take(header.length as usize)?;
         let Definition { call, number } = decode(&body).map_err(|_| End::Unable)?;
         let shim = EntryPoint::from_wire(call.entry).resolve();
-        self.jobs.insert(header.job, Rc::new(Job { shim, bound: call.bound, number }));
+        let descriptors = self.take_descriptors();
+        self.jobs.insert(header.job, Rc::new(Job { shim, bound: call.bound, descriptors, number }));
         Ok(())
+    }
+
+    fn take_descriptors(&mut self) -> Vec<Descriptor> {
+        std::mem::take(&mut self.descriptors).into_iter().map(Descriptor::from).collect()
     }
 
     fn run_tasks(&mut self, header: Header) -> Result<(), End> {
@@ -152,12 +181,19 @@ impl Worker {
         let mut left = header.length as usize;
         let ((failed, mut position), mut index) = (untag(header.position), header.index);
         while left > 0 {
-            let length = self.length()?;
-            self.wait_for(length)?;
+            let from = match self.length()? {
+                length if length == ASIDE as usize => Arguments::Aside(self.open_aside()),
+                length => {
+                    self.wait_for(length)?;
+                    Arguments::Here(length)
+                }
+            };
             if claim::claim(self.page.claim(), header.epoch, position) {
-                self.run_task(&job, position, (index, failed), length)?;
+                self.run_task(&job, position, (index, failed), &from)?;
             }
-            // Taken, claimed or not: what was taken back runs elsewhere.
+            // Taken, claimed or not: what was taken back runs elsewhere. So are its descriptors.
+            self.descriptors.clear();
+            let length = if let Arguments::Here(length) = from { length } else { 0 };
             self.inbox.take(length);
             left = left.saturating_sub(4 + length);
             position += 1;
@@ -166,9 +202,19 @@ impl Worker {
         Ok(())
     }
 
-    /// Runs the task whose arguments are the next `length` bytes of the inbox.
-    fn run_task(&mut self, job: &Job, position: u32, task: (u64, u8), length: usize) -> Result<(), End> {
-        let arguments = self.inbox.unread().get(..length).unwrap_or_default();
+    /// Opens the arguments that are in the last descriptor; the reason when they cannot be had.
+    fn open_aside(&mut self) -> Result<Aside, String> {
+        let missing = "they have not come (is this process's table of descriptors full?)";
+        let memory = self.descriptors.pop().ok_or(missing)?;
+        Aside::open(&Descriptor::from(memory)).map_err(|error| error.to_string())
+    }
+
+    /// Runs a task.
+    fn run_task(&mut self, job: &Job, position: u32, task: (u64, u8), from: &Arguments) -> Result<(), End> {
+        let arguments = match from {
+            Arguments::Here(length) => Ok(self.inbox.unread().get(..*length).unwrap_or_default()),
+            Arguments::Aside(aside) => aside.as_ref().map(Aside::bytes),
+        };
         let (index, failed) = task;
         context::enter(job.number, index, failed.into());
         self.tasks += 1;
@@ -176,9 +222,16 @@ impl Worker {
         tracing::trace!(index, "task");
         self.out.clear();
         let out = &mut self.out;
-        let called = match job.shim {
-            Some(shim) => caught(|| shim(&job.bound, arguments, out)),
-            None => Ok(fail(out, Status::NotDeserializable, "calls a function that is not in this executable")),
+        let called = match (job.shim, arguments) {
+            (Some(shim), Ok(arguments)) => {
+                let fds = std::mem::take(&mut self.descriptors);
+                caught(|| with_descriptors(fds, &job.descriptors, || shim(&job.bound, arguments, out)))
+            }
+            (_, Err(why)) => {
+                let text = format!("has arguments that cannot be read: {why}");
+                Ok(fail(out, Status::NotDeserializable, &text))
+            }
+            (None, _) => Ok(fail(out, Status::NotDeserializable, "calls a function that is not in this executable")),
         };
         let status = called.unwrap_or_else(|failure| {
             self.out.clear();
@@ -189,11 +242,17 @@ impl Worker {
             leave(0);
         }
         let marks = self.output.as_mut().and_then(|output| output.marks(self.page));
-        self.publish(position, status, marks)
+        let descriptors = take_result();
+        if status == Status::Value as u8 && (!descriptors.is_empty() || self.out.len() >= LARGE) {
+            return self.publish_with(position, marks, descriptors);
+        }
+        self.publish(position, status, marks, true)
     }
 
     /// Makes a result known before the next task is claimed: from here on the task has run, whatever happens.
-    fn publish(&mut self, position: u32, status: u8, marks: Option<Marks>) -> Result<(), End> {
+    ///
+    /// A result with which descriptors were sent must follow them: it does not take the `ring`.
+    fn publish(&mut self, position: u32, status: u8, marks: Option<Marks>, ring: bool) -> Result<(), End> {
         let nanos = self.stopwatch.lap();
         let mut status = status;
         if self.out.len() > MOST_BYTES - MARKS {
@@ -205,7 +264,7 @@ impl Worker {
             marks.append(&mut self.out);
             status |= PRINTED;
         }
-        if self.page.push(tag(status, position), nanos, &self.out) {
+        if ring && self.page.push(tag(status, position), nanos, &self.out) {
             self.announce()?;
         } else {
             // Too large for the ring, or the supervisor is slow: the socket makes this worker wait for it.
@@ -217,6 +276,48 @@ impl Worker {
             self.out = if out.len() > KEEP { Vec::new() } else { out };
         }
         Ok(())
+    }
+
+    /// Makes a value known with which descriptors travel, or that is so large that it is put aside.
+    #[cold]
+    fn publish_with(
+        &mut self,
+        position: u32,
+        marks: Option<Marks>,
+        mut descriptors: Vec<Descriptor>,
+    ) -> Result<(), End> {
+        let value = Status::Value as u8;
+        // Where it cannot be put aside, and where it is too large, the usual way does.
+        let fits = (LARGE..=MOST_BYTES - MARKS).contains(&self.out.len()) && descriptors.len() < MOST;
+        let aside = fits.then(|| Aside::put(&self.out).ok()).flatten();
+        let Some(memory) = aside else {
+            self.send_descriptors(&descriptors)?;
+            return self.publish(position, value, marks, descriptors.is_empty());
+        };
+        descriptors.push(memory.into());
+        self.send_descriptors(&descriptors)?;
+        self.out = Vec::new();
+        let status = if let Some(marks) = marks {
+            marks.append(&mut self.out);
+            value | PRINTED
+        } else {
+            value
+        };
+        let index = self.stopwatch.lap();
+        let plain = Header::plain(Kind::LargeResult, self.out.len());
+        let header = Header { position, job: status.into(), index, ..plain };
+        let out = std::mem::take(&mut self.out);
+        self.unannounced = false;
+        self.send(header, &out)
+    }
+
+    fn send_descriptors(&mut self, descriptors: &[Descriptor]) -> Result<(), End> {
+        if descriptors.is_empty() {
+            return Ok(());
+        }
+        let fds: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+        let header = Header::of_descriptors(fds.len()).to_bytes();
+        socket::send_all_with(&self.link, &header, &fds).map_err(|_| End::Done)
     }
 
     /// Rings when the supervisor wants to know of every result, or when the ring fills up.
@@ -244,22 +345,6 @@ impl Worker {
     }
 
     // Receiving.
-
-    /// Receives the first bytes, with which descriptors may come.
-    fn receive_first(&mut self) -> Result<(), End> {
-        let Self { inbox, link, .. } = self;
-        let mut fds = Vec::new();
-        let received = inbox.receive(|room| {
-            let (received, with) = socket::receive_with(&*link, room)?;
-            fds = with;
-            Ok::<_, std::io::Error>(received)
-        });
-        if received.map_err(|_| End::Done)? == Received::End {
-            return Err(End::Done);
-        }
-        self.output = Output::install(fds).map_err(|_| End::Unable)?;
-        Ok(())
-    }
 
     fn header(&mut self) -> Result<Header, End> {
         self.wait_for(HEADER)?;
@@ -299,8 +384,8 @@ impl Worker {
     }
 
     fn receive_now(&mut self) -> Result<Received, End> {
-        let Self { inbox, link, .. } = self;
-        inbox.receive(|room| socket::receive_now(&*link, room)).map_err(|_| End::Done)
+        let Self { inbox, link, arrivals, .. } = self;
+        inbox.receive(|room| socket::receive_now_with(&*link, room, arrivals)).map_err(|_| End::Done)
     }
 
     /// Nothing is left to be done: says so, and waits for more.
@@ -309,14 +394,24 @@ impl Worker {
             self.ring()?;
         }
         flush();
-        let Self { inbox, link, .. } = self;
-        let received = inbox.receive(|room| socket::receive_waiting(&*link, room)).map_err(|_| End::Done);
+        let Self { inbox, link, arrivals, .. } = self;
+        let received =
+            inbox.receive(|room| socket::receive_waiting_with(&*link, room, arrivals)).map_err(|_| End::Done);
         if let Some(output) = &mut self.output {
             output.resume(self.page);
         }
         self.stopwatch.start();
         received
     }
+}
+
+/// Calls a shim with what has come with its arguments; nearly always that is nothing.
+#[inline]
+fn with_descriptors<R>(own: Vec<OwnedFd>, bound: &[Descriptor], call: impl FnOnce() -> R) -> R {
+    if own.is_empty() && bound.is_empty() {
+        return call();
+    }
+    receiving_call(own.into_iter().map(Descriptor::from).collect(), bound.to_vec(), call)
 }
 
 /// Result buffers above this size are not kept.

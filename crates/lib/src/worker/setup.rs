@@ -3,11 +3,13 @@
 use std::io;
 
 use ganger_os::image::EntryPoint;
+use ganger_os::process::own_private_memory;
 use ganger_os::{rlimit, scheduling};
 
 use super::panics::{caught, install_hook};
 use crate::wire::attributes::{Attributes, Limit};
 use crate::wire::codec::decode;
+use crate::wire::descriptor::{Descriptor, receiving};
 use crate::wire::message::{Call, Failure, Setup, Status};
 
 /// Runs the user's `preload` in the guardian, or in a worker that has none before it.
@@ -18,17 +20,26 @@ pub(super) fn preload(entry: EntryPoint, bound: &[u8]) -> Result<(), String> {
     })
 }
 
-/// Does what the first frame asks for, in the worker of this place.
-pub(super) fn get_ready(setup: &Setup, slot: u32) -> Result<(), String> {
+/// Does what the first frame asks for, in the worker of this place, with the descriptors that have come with it.
+pub(super) fn get_ready(setup: Setup, slot: u32, mut descriptors: Vec<Descriptor>) -> Result<(), String> {
     adopt(&setup.attributes, slot)?;
     install_hook();
     super::context::set_seed(setup.seed);
-    for (what, call) in [("preload", &setup.preload), ("the initializer", &setup.initializer)] {
-        if let Some(Call { entry, bound }) = call {
-            preload(EntryPoint::from_wire(*entry), bound).map_err(|text| format!("{what} failed: {text}"))?;
+    for (what, call) in [("preload", setup.preload), ("the initializer", setup.initializer)] {
+        if let Some(Call { entry, bound, descriptors: count }) = call {
+            let own = descriptors.drain(..descriptors.len().min(count as usize)).collect();
+            let called = receiving(own, || preload(EntryPoint::from_wire(entry), &bound));
+            called.map_err(|text| format!("{what} failed: {text}"))?;
         }
     }
     Ok(())
+}
+
+/// How many bytes this process holds for itself, if it is to say. A number that is made up instead would have its first
+/// task pay for what it held before.
+pub(super) fn own_memory(wanted: bool) -> Result<u64, String> {
+    let own = if wanted { own_private_memory() } else { Ok(0) };
+    own.map_err(|error| format!("cannot measure its memory, which has a limit: {error}"))
 }
 
 /// Gives this process its attributes. It has one thread so far: whatever starts later inherits them.

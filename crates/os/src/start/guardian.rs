@@ -19,12 +19,12 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getppid};
 
-use super::Method;
 use super::boot::{Order, WorkerOrder, worker_title};
 use super::control::{Hello, Request, WorkerExit, reports};
 use super::forkserver::{Birth, fork_worker};
 use super::spawn::Executable;
 use super::sweep::sweep;
+use super::{Method, is_shortage};
 use crate::cgroup;
 use crate::child::{PidFd, reap};
 use crate::fd::{self, Fd, Listed};
@@ -255,12 +255,15 @@ impl Guardian {
     }
 
     fn send(&mut self) -> io::Result<()> {
-        while let Some((packet, pidfd)) = self.outbox.front() {
+        while let Some((packet, pidfd)) = self.outbox.front_mut() {
             let fds: Vec<RawFd> = pidfd.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
-            if !send_packet(&self.control, packet, &fds)? {
-                break;
+            match send_packet(&self.control, packet, &fds) {
+                Ok(true) => drop(self.outbox.pop_front()),
+                Ok(false) => break,
+                // Nothing would say when it can be sent. Without it the supervisor lets the worker go, and tries again.
+                Err(error) if pidfd.is_some() && is_shortage(&error) => *pidfd = None,
+                Err(error) => return Err(error),
             }
-            self.outbox.pop_front();
         }
         Ok(())
     }

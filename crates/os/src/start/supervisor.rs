@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
-use super::Method;
 use super::boot::Order;
 use super::control::{Hello, Report, Request};
 use super::fork::{Copied, fork_guardian};
 use super::spawn::Executable;
+use super::{Method, is_shortage};
 use crate::cgroup::Group;
 use crate::child::{PidFd, reap};
 use crate::fd::Fd;
@@ -102,11 +104,23 @@ pub struct Guardian {
     control: Fd,
     pidfd: PidFd,
     pid: i32,
-    outbox: VecDeque<(Vec<u8>, Vec<Fd>)>,
+    outbox: VecDeque<Asked>,
+    /// Starts that it could not even be asked for.
+    refused: VecDeque<Report>,
     /// The process that started it. A forked copy of that must not dismiss the guardian.
     creator: u32,
     finished: bool,
     group: Option<Arc<Group>>,
+}
+
+/// A request for a worker that is not sent yet.
+#[derive(Debug)]
+struct Asked {
+    slot: u32,
+    generation: u32,
+    /// The worker's own.
+    link: Fd,
+    memory: Option<Fd>,
 }
 
 fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
@@ -145,9 +159,10 @@ impl Guardian {
             }
         };
         drop(theirs);
-        let pidfd = PidFd::open(pid).map_err(system("watch the guardian"))?;
-        let (outbox, creator) = (VecDeque::new(), std::process::id());
-        let guardian = Self { control: ours, pidfd, pid, outbox, creator, finished: false, group };
+        let pidfd =
+            PidFd::open(pid).inspect_err(|_| discard(pid, group.as_deref())).map_err(system("watch the guardian"))?;
+        let (outbox, refused, creator) = (VecDeque::new(), VecDeque::new(), std::process::id());
+        let guardian = Self { control: ours, pidfd, pid, outbox, refused, creator, finished: false, group };
         if method != Method::Fork {
             // When this fails, the drop of the guardian cleans up.
             guardian.greet(&hello)?;
@@ -222,8 +237,7 @@ impl Guardian {
     /// # Errors
     /// When the guardian is gone.
     pub fn start(&mut self, slot: u32, generation: u32, link: Fd, memory: Option<Fd>) -> io::Result<()> {
-        let fds = [Some(link), memory].into_iter().flatten().collect();
-        self.outbox.push_back((Request::Start { slot, generation }.to_packet(), fds));
+        self.outbox.push_back(Asked { slot, generation, link, memory });
         self.flush()
     }
 
@@ -250,19 +264,34 @@ impl Guardian {
         }
     }
 
-    /// Sends what the socket had no room for; it is writable again when it has.
+    /// Sends what the socket had no room for; it is writable again when it has. What cannot be sent for want of something
+    /// that others use now, as when too many of the user's descriptors are under way, is a start that has failed: nothing
+    /// would say when it can be. It is [reported](Self::receive) as the guardian reports those that fail there.
     ///
     /// # Errors
     /// When the guardian is gone.
     pub fn flush(&mut self) -> io::Result<()> {
-        while let Some((packet, fds)) = self.outbox.front() {
-            let raw: Vec<RawFd> = fds.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
-            if !send_packet(&self.control, packet, &raw)? {
-                break;
+        while let Some(Asked { slot, generation, link, memory }) = self.outbox.front() {
+            let (slot, generation) = (*slot, *generation);
+            let raw: Vec<RawFd> = [link].into_iter().chain(memory).map(|fd| fd.as_fd().as_raw_fd()).collect();
+            match send_packet(&self.control, &Request::Start { slot, generation }.to_packet(), &raw) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if is_shortage(&error) => {
+                    let errno = error.raw_os_error().unwrap_or(libc::ETOOMANYREFS);
+                    self.refused.push_back(Report::StartFailed { slot, generation, errno });
+                }
+                Err(error) => return Err(error),
             }
             self.outbox.pop_front();
         }
         Ok(())
+    }
+
+    /// Whether [`receive`](Self::receive) has something to say that its descriptor does not announce.
+    #[must_use]
+    pub fn has_refused(&self) -> bool {
+        !self.refused.is_empty()
     }
 
     /// Whether something waits for room on the socket.
@@ -276,6 +305,9 @@ impl Guardian {
     /// # Errors
     /// When the guardian has closed its end or talks nonsense: it cannot be served any longer.
     pub fn receive(&mut self) -> io::Result<Option<Report>> {
+        if let Some(report) = self.refused.pop_front() {
+            return Ok(Some(report));
+        }
         match receive_packet(&self.control)? {
             None => Ok(None),
             Some(packet) if packet.bytes.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -339,6 +371,17 @@ fn hello(plan: Plan) -> io::Result<Hello> {
         preload: plan.preload,
         name: plan.name,
     })
+}
+
+/// Ends a guardian that cannot be watched. It is our child and not reaped, so the number is its own.
+fn discard(pid: i32, group: Option<&Group>) {
+    // ESRCH: the host reaps everything itself, and it is gone.
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    // A killed process is dead at once, and without its descriptor there is no other way to wait for that.
+    let _ = reap(pid);
+    if let Some(group) = group {
+        group.kill();
+    }
 }
 
 fn spawn_guardian(control: &Fd, variables: &[(String, String)]) -> io::Result<i32> {

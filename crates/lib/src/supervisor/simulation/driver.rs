@@ -285,7 +285,11 @@ impl<'a> Simulation<'a> {
         }
         let worker = self.workers.remove(at);
         let next = claim::read(&worker.word).next;
-        let claimed = if self.fault == Fault::ForgetsAClaim { next.saturating_sub(1) } else { next };
+        let claimed = match self.fault {
+            Fault::ForgetsAClaim => next.saturating_sub(1),
+            Fault::InventsAClaim => next + 1,
+            _ => next,
+        };
         self.happened += 1;
         self.model.now = self.now;
         self.model.exited(worker.id);
@@ -340,6 +344,8 @@ impl<'a> Simulation<'a> {
         if worker.running.is_some() {
             let nanos = nanos(self);
             self.publish(at, nanos);
+        } else if worker.next_task().is_some_and(|task| self.model.task(task).poisonous) {
+            self.die(at);
         } else if let Some(task) = worker.claim_next(fault) {
             self.happened += 1;
             self.note(|| format!("        {id:?} claims {task:?}"));

@@ -132,7 +132,7 @@ impl Model {
     fn failure(&self, id: TaskId, ending: Ending) -> Failure {
         match ending {
             Ending::Delivered => self.chunks[id.0.0 as usize].1[id.1 as usize].failure.unwrap_or(Failure::Other),
-            Ending::Lost => Failure::Crash,
+            Ending::Lost | Ending::Deadly => Failure::Crash,
             Ending::Stopped(Cause::Timeout) | Ending::Late(Cause::Timeout) => Failure::Timeout,
             _ => Failure::Other,
         }
@@ -158,7 +158,7 @@ impl Model {
         let Some(terms) = self.job_of(id).terms.retry else { return };
         let wait = terms.backoff[0].saturating_mul(1 << task.failed).min(terms.backoff[1]);
         let least = wait.mul_f64(1.0 - f64::from(terms.jitter) / 1000.0);
-        let alone = ending == Ending::Lost;
+        let alone = matches!(ending, Ending::Lost | Ending::Deadly);
         self.fresh_wanted += u32::from(alone);
         let (earliest, latest) = (self.now + least, self.now + wait);
         let task = self.task(id);
@@ -167,6 +167,8 @@ impl Model {
             failed: task.failed + 1,
             alone,
             due: [earliest, latest],
+            poisonous: task.poisonous,
+            deaths: task.deaths,
             ..super::model::Task::default()
         };
         self.waiting += 1;

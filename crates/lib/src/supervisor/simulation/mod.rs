@@ -34,6 +34,8 @@ enum Fault {
     JudgesUnread,
     /// A death is reported with one claim less than there was.
     ForgetsAClaim,
+    /// A death is reported with one claim more than there was.
+    InventsAClaim,
     /// Outcomes are handed over twice.
     CompletesTwice,
     /// Deaths are not reported.
@@ -107,6 +109,7 @@ fn a_faulty_world_is_noticed() {
         (Fault::DropsWhatWasReturned, "left"),
         (Fault::JudgesUnread, "ends as Lost"),
         (Fault::ForgetsAClaim, "is sent"),
+        (Fault::InventsAClaim, "ends as Lost"),
         (Fault::CompletesTwice, "completed twice"),
         (Fault::OverlooksDeaths, "left"),
         (Fault::KeepsTheGuardiansDeath, "workers are ready, but really"),
@@ -141,6 +144,7 @@ fn runs_reach_everything_that_can_happen() {
         "Kill",
         "Delivered",
         "ending: Lost",
+        "ending: Deadly",
         "ending: Cancelled",
         "ending: Broken",
         "Break(Starts)",

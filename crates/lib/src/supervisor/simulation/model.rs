@@ -30,6 +30,12 @@ pub(super) struct Task {
     pub(super) failed: u32,
     /// It has killed a worker.
     pub(super) alone: bool,
+    /// It kills whoever takes it in, before it is begun.
+    pub(super) poisonous: bool,
+    /// How many workers have died with it first in line.
+    pub(super) deaths: u32,
+    /// They were too many, and the last is being judged.
+    pub(super) deadly: bool,
     /// When the next attempt may come at the earliest, and the wait be over at the latest.
     pub(super) due: [Time; 2],
 }
@@ -346,6 +352,7 @@ impl Model {
                 let innocent = self.is_stopped(id, worker, None);
                 task.claimed && !task.published && self.counts_as_lost(worker) && !innocent
             }
+            Ending::Deadly => task.deadly && self.counts_as_lost(worker) && !self.is_stopped(id, worker, None),
             Ending::Stopped(cause) => {
                 let stopped = self.is_stopped(id, worker, Some(cause));
                 task.claimed && !task.published && self.counts_as_lost(worker) && stopped

@@ -151,6 +151,10 @@ impl Simulation<'_> {
         let count = 1 + self.rng.below(most) as u32;
         self.model.now = self.now;
         let span = self.model.submit(job, count);
+        if self.rng.below(8) == 0 {
+            let place = span.first + self.rng.below(count.into()) as u32;
+            self.model.task((span.chunk, place)).poisonous = true;
+        }
         self.handle(Event::Submitted { span, terms: self.model.jobs[job.0 as usize].terms });
     }
 

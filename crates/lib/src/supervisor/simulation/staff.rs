@@ -58,13 +58,24 @@ impl Model {
         let claimed = worker.inflight.iter().any(|task| self.task(*task).claimed);
         let unready = !worker.ready && !worker.doomed;
         self.failures += u32::from(unready);
-        if unready || (worker.is_usable() && !claimed) {
+        let blameless = worker.is_usable() && !claimed;
+        let deadly = worker.inflight.front().filter(|task| blameless && self.has_killed(**task)).copied();
+        if unready || (blameless && deadly.is_none()) {
             self.ended_for_nothing();
         }
         self.context = Context::Death(id, 0);
         self.dying = worker.stop.map(|stop| (id, stop));
-        let unbegun: Vec<TaskId> = worker.inflight.into_iter().filter(|task| !self.task(*task).claimed).collect();
+        let waits = |task: &TaskId| !self.task(*task).claimed && Some(*task) != deadly;
+        let unbegun: Vec<TaskId> = worker.inflight.into_iter().filter(waits).collect();
         self.wait_again(&unbegun);
+    }
+
+    /// A worker has died with this task first in line; whether it is the third, or a later one.
+    fn has_killed(&mut self, id: TaskId) -> bool {
+        let task = self.task(id);
+        task.deaths += 1;
+        task.deadly = task.deaths >= 3;
+        task.deadly
     }
 
     pub(super) fn start_guardian(&mut self) {

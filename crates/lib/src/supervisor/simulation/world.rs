@@ -100,6 +100,16 @@ impl Worker {
         self.ready_unread = true;
     }
 
+    /// The first task that it may claim.
+    pub(super) fn next_task(&self) -> Option<TaskId> {
+        let claim = claim::read(&self.word);
+        let frames = self.frames.iter().filter(|frame| frame.epoch == claim.epoch && claim.next < claim.limit);
+        frames.filter(|frame| frame.position <= claim.next).find_map(|frame| {
+            let place = claim.next - frame.position;
+            (place < frame.span.count).then_some((frame.span.chunk, frame.span.first + place))
+        })
+    }
+
     /// Reads frames up to the first task that it may claim, and claims that.
     pub(super) fn claim_next(&mut self, fault: Fault) -> Option<TaskId> {
         while let Some(frame) = self.frames.front_mut() {
