@@ -7,11 +7,14 @@ macro_rules! table {
 }
 
 mod attributes;
+mod broadcast;
 mod cgroup;
 mod deaths;
 mod descriptors;
+mod exits;
 mod failures;
 mod faults;
+mod fold;
 mod guardian;
 mod guests;
 mod handles;
@@ -21,6 +24,7 @@ mod host;
 mod hostile;
 mod imap;
 mod initializers;
+mod insights;
 mod killstorm;
 mod kit;
 mod lifecycle;
@@ -28,12 +32,14 @@ mod limits;
 mod map;
 mod memory;
 mod methods;
+mod nested;
 mod output;
 mod process;
 mod readme;
 mod retries;
 mod shared;
 mod supervisor;
+mod sync;
 mod syscalls;
 mod terminate;
 mod wait;
@@ -58,6 +64,11 @@ const CONTRACT: &[Contract] = &[
     hostile::CONTRACT,
     imap::CONTRACT,
     initializers::CONTRACT,
+    exits::CONTRACT,
+    fold::CONTRACT,
+    broadcast::CONTRACT,
+    insights::CONTRACT,
+    nested::CONTRACT,
     guests::CONTRACT,
     handles::CONTRACT,
     lifecycle::CONTRACT,
@@ -69,6 +80,7 @@ const CONTRACT: &[Contract] = &[
     output::CONTRACT,
     process::CONTRACT,
     supervisor::CONTRACT,
+    sync::CONTRACT,
     terminate::CONTRACT,
     wait::CONTRACT,
     attributes::CONTRACT,
@@ -86,6 +98,7 @@ const ONCE: &[(&str, Once)] = &[
     ("readme", readme::ONCE),
     ("shared", shared::ONCE),
     ("supervisor", supervisor::ONCE),
+    ("sync", sync::ONCE),
 ];
 
 fn main() -> std::process::ExitCode {
@@ -100,7 +113,7 @@ fn main() -> std::process::ExitCode {
             ..Case::new(format!("cgroup::{name}::{method}"), Box::new(move || run(method)))
         })
     });
-    let traced = syscalls::cells().chain(host::cases());
+    let traced = syscalls::cells().chain(host::cases()).chain(sync::cases());
     let cases: Vec<Case> = contract.chain(in_groups).chain(once).chain(faults::matrix()).chain(traced).collect();
     ganger_tests::run(&cases, &on_demand)
 }

@@ -66,7 +66,12 @@ fn live_until(gate: String) {
 
 fn waiting(method: StartMethod) -> Process<()> {
     let process = started(Process::builder().start_method(method).build(live_until, ("end".to_owned(),)));
-    wait_until("it lives", SOON, || Log::new("living").lines(), |pids| pids.contains(&process.pid().unwrap().to_string()));
+    wait_until(
+        "it lives",
+        SOON,
+        || Log::new("living").lines(),
+        |pids| pids.contains(&process.pid().unwrap().to_string()),
+    );
     process
 }
 
@@ -151,7 +156,8 @@ fn panics_and_errors_are_told_and_printed(method: StartMethod) {
         (true, TaskErrorKind::Failed, "no luck", "ganger: tried failed: no luck\n"),
         (false, TaskErrorKind::Panicked, "out of luck", "out of luck"),
     ] {
-        let mut stderr = File::options().create(true).truncate(true).read(true).write(true).open(scratch("stderr")).unwrap();
+        let mut stderr =
+            File::options().create(true).truncate(true).read(true).write(true).open(scratch("stderr")).unwrap();
         let builder = Process::builder().start_method(method).name("tried").stderr(stderr.try_clone().unwrap());
         let process: Process<()> = started(builder.build(fail, (kindly,)));
         let error = process.result().unwrap_err();
@@ -209,7 +215,8 @@ fn handles_travel_both_ways(method: StartMethod) {
         file.write_all(text.as_bytes())?;
         Ok(own.into_iter().rev().chain([Descriptor::new(file)]).collect())
     }
-    let file = |name: &str| File::options().create(true).truncate(true).read(true).write(true).open(scratch(name)).unwrap();
+    let file =
+        |name: &str| File::options().create(true).truncate(true).read(true).write(true).open(scratch(name)).unwrap();
     let mut one = file("one");
     one.write_all(b"1").unwrap();
     let own = vec![Descriptor::new(one), Descriptor::new(file("two"))];
@@ -249,7 +256,7 @@ fn dropped_process_goes_on(method: StartMethod) {
     let names = [kept.name().to_owned(), dropped.name().to_owned()];
     drop(dropped);
     let listed = active_children();
-    assert_eq!(listed.iter().map(|child| child.name()).collect::<Vec<_>>(), names);
+    assert_eq!(listed.iter().map(ganger::ChildProcess::name).collect::<Vec<_>>(), names);
     assert!(listed[1].is_alive().unwrap() && !listed[1].daemon());
     Gate::new("end").open();
     kept.join().unwrap();
@@ -259,7 +266,9 @@ fn dropped_process_goes_on(method: StartMethod) {
 }
 
 /// Name, daemon or not, parent: of this process.
-fn identity() -> (String, bool, Option<u32>, Option<(String, u32, bool)>) {
+type Identity = (String, bool, Option<u32>, Option<(String, u32, bool)>);
+
+fn identity() -> Identity {
     let own = current_process();
     let parent = parent_process().map(|parent| (parent.name().to_owned(), parent.pid(), parent.is_alive()));
     (own.name().to_owned(), own.daemon(), own.parent_pid(), parent)
@@ -277,7 +286,11 @@ fn processes_have_names_and_parents(method: StartMethod) {
     let grandchild = || started(Process::new(identity, ())).result().unwrap();
     let process = started(build().daemon(true).build(grandchild, ()));
     let parent = Some((process.name().to_owned(), process.pid().unwrap(), true));
-    assert_eq!(process.result().unwrap(), ("Process-3:1".to_owned(), true, process.pid(), parent), "a daemon's child is one");
+    assert_eq!(
+        process.result().unwrap(),
+        ("Process-3:1".to_owned(), true, process.pid(), parent),
+        "a daemon's child is one"
+    );
     let process = started(build().name("shown by ps").build(|| std::fs::read_to_string("/proc/self/cmdline"), ()));
     let shown: String = process.result().unwrap();
     // The test program's own arguments are the room that there is for a name in its copies.

@@ -14,10 +14,12 @@
 //! Every task runs in a process of its own gang: one that crashes costs that task, and nothing else. No `init` call and
 //! no guard around `main` is needed, under any [start method](StartMethod).
 
+mod broadcast;
 mod captured;
 mod containment;
 mod cpu;
 mod error;
+mod folding;
 mod identity;
 mod outcome;
 mod output;
@@ -29,11 +31,13 @@ mod rng;
 mod shared;
 mod start_method;
 mod supervisor;
+mod sync;
 mod task;
 mod trouble;
 mod wire;
 mod worker;
 
+pub use broadcast::{Broadcast, BroadcastBytes, broadcast, broadcast_bytes};
 pub use captured::Captured;
 pub use containment::{Containment, Measure, Scope, containment};
 pub use cpu::cpu_count;
@@ -43,18 +47,22 @@ pub use identity::{CurrentProcess, ParentProcess, current_process, parent_proces
 pub use outcome::{TaskError, TaskErrorKind};
 pub use output::{TaskOutput, Written};
 pub use pool::{
-    AsyncResult, Builder, Callbacks, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, ReturnWhen, RunningTask,
-    Stdout, Waited, WorkerStatus, wait,
+    AsyncResult, Builder, Callbacks, ExitResult, IMap, IMapUnordered, Indexed, Insights, Pool, Retry, RetryOn,
+    ReturnWhen, RunningTask, SlowTask, Stdout, Waited, WorkTimes, WorkerStatus, wait,
 };
 pub use process::{ChildProcess, Process, ProcessBuilder, Stdio, active_children};
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
 pub use shared::{Array, Element, Integer, Number, Plain, Rows, RowsMut, SealedArray, SharedArray, Value};
 pub use start_method::{StartMethod, all_start_methods, force_start_method, set_start_method, start_method};
+pub use sync::{
+    Abandoned, Barrier, BoundedSemaphore, Condition, Event, Lock, LockGuard, Permit, RLock, RLockGuard, ReadGuard,
+    RwLock, Semaphore, WriteGuard,
+};
 pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
 pub use wire::descriptor::Descriptor;
-pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state};
+pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state, worker_id};
 
 /// Names that the expansion of [`task`] and the command line need; no part of the public interface.
 #[doc(hidden)]

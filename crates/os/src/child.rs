@@ -1,7 +1,7 @@
 //! Processes by pidfd: noticing a death, sending a signal that cannot hit a stranger, reaping.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -46,10 +46,7 @@ impl PidFd {
     /// # Errors
     /// When there is no such process or no descriptor left.
     pub fn open(pid: i32) -> io::Result<Self> {
-        // SAFETY: pidfd_open takes plain numbers and returns a new descriptor or -1.
-        let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-        let raw = RawFd::try_from(raw).map_err(|_| io::ErrorKind::InvalidData)?;
-        if raw < 0 { Err(io::Error::last_os_error()) } else { Ok(Self(Fd::from(adopt(raw)))) }
+        pidfd_open(pid).map(|fd| Self(Fd::from(fd)))
     }
 
     /// Sends `signal`; to a process that is dead already it does nothing.
@@ -83,6 +80,14 @@ impl AsFd for PidFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// A descriptor of process `pid`, not on the list of ganger's own.
+pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes plain numbers and returns a new descriptor or -1.
+    let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let raw = RawFd::try_from(raw).map_err(|_| io::ErrorKind::InvalidData)?;
+    if raw < 0 { Err(io::Error::last_os_error()) } else { Ok(adopt(raw)) }
 }
 
 /// Waits until `fd` is readable, at most `limit`.

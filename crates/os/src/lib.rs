@@ -10,12 +10,14 @@
 pub mod catch;
 pub mod cgroup;
 pub mod child;
+pub mod clock;
 pub mod ending;
 pub mod fd;
 pub mod frozen;
 pub mod huge;
 pub mod image;
 pub mod lease;
+pub mod lock;
 pub mod measure;
 pub mod memory;
 pub mod mutant;

@@ -65,8 +65,14 @@ fn raw(fds: &[BorrowedFd<'_>]) -> Vec<RawFd> {
 /// # Errors
 /// When the other end is gone.
 pub fn send_all_with(fd: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let sent = send(fd.as_fd(), &[IoSlice::new(bytes)], &raw(fds), MsgFlags::empty())?;
-    send_all(fd, bytes.get(sent..).unwrap_or_default())
+    let raw = raw(fds);
+    loop {
+        let sent = send(fd.as_fd(), &[IoSlice::new(bytes)], &raw, MsgFlags::empty())?;
+        // Nothing was sent, and no descriptor: the first byte is still to bring them.
+        if sent > 0 || bytes.is_empty() {
+            return send_all(fd, bytes.get(sent..).unwrap_or_default());
+        }
+    }
 }
 
 /// Writes all of `bytes`, waiting for room. Only workers do: they wait for a supervisor that always reads, and whose

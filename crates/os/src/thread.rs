@@ -214,14 +214,7 @@ impl ForkCheck {
     /// # Errors
     /// When there is no memory, or the kernel is older than 4.14.
     pub fn new() -> io::Result<Self> {
-        let length = NonZeroUsize::new(4096).expect("a constant above zero");
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new private mapping at an address of the kernel's choice touches no existing memory.
-        let start = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_PRIVATE) }?;
-        // SAFETY: the advice covers the new mapping only: a forked child finds zeros in it.
-        unsafe { madvise(start, length.get(), MmapAdvise::MADV_WIPEONFORK) }?;
-        // SAFETY: the mapping is aligned, zeroed, and never unmapped.
-        let word: &'static AtomicU64 = unsafe { start.cast().as_ref() };
+        let word = wiped_by_fork()?;
         word.store(1, Ordering::Relaxed);
         Ok(Self { word })
     }
@@ -231,4 +224,19 @@ impl ForkCheck {
     pub fn same_process(&self) -> bool {
         self.word.load(Ordering::Relaxed) == 1
     }
+}
+
+/// A word that is 0 now, and 0 again in each forked child. It is never given back.
+///
+/// # Errors
+/// When there is no memory, or the kernel is older than 4.14.
+pub(crate) fn wiped_by_fork() -> io::Result<&'static AtomicU64> {
+    let length = NonZeroUsize::new(4096).expect("a constant above zero");
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a new private mapping at an address of the kernel's choice touches no existing memory.
+    let start = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_PRIVATE) }?;
+    // SAFETY: the advice covers the new mapping only: a forked child finds zeros in it.
+    unsafe { madvise(start, length.get(), MmapAdvise::MADV_WIPEONFORK) }?;
+    // SAFETY: the mapping is aligned, zeroed, and never unmapped.
+    Ok(unsafe { start.cast().as_ref() })
 }

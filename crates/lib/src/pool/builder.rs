@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::Pool;
 use super::attributes::Attributes;
 use super::callbacks::CallbackThread;
+use super::exit::ExitHook;
 use super::feed::LookAhead;
 use super::gang::Gang;
 use super::output::{Capture, Outlet};
@@ -24,6 +25,7 @@ use crate::TaskOutput;
 use crate::captured::{Captured, with_closure};
 use crate::supervisor::driver::Supervisor;
 use crate::supervisor::memory::MemoryLimits;
+use crate::supervisor::outfit::{ExitTerms, Outfit};
 use crate::supervisor::staffing::Intensity;
 use crate::supervisor::state::Settings;
 use crate::task::{AsResult, AsState, Returns, Setup as SetUp, SetupCall, Unfit};
@@ -54,6 +56,9 @@ pub struct Builder {
     method: StartMethod,
     preload: Option<Result<SetupCall, Unfit>>,
     initializer: Option<Result<SetupCall, Unfit>>,
+    pub(super) exit_hook: Option<ExitHook>,
+    pub(super) exit_timeout: Duration,
+    pub(super) budget: Option<usize>,
     pub(super) chunksize: Option<usize>,
     pub(super) timeout: Option<Duration>,
     pub(super) queue_timeout: Option<Duration>,
@@ -81,6 +86,9 @@ impl Default for Builder {
             method: crate::start_method(),
             preload: None,
             initializer: None,
+            exit_hook: None,
+            exit_timeout: Duration::from_secs(30),
+            budget: None,
             chunksize: None,
             timeout: None,
             queue_timeout: None,
@@ -331,12 +339,14 @@ impl Builder {
         let callbacks = Arc::<CallbackThread>::default();
         let outlet = Outlet::new(self.capture.clone(), self.stdout, &callbacks);
         let captures = outlet.is_some();
-        let (plan, setup) = self.plan(name.clone(), &settings)?;
+        let places = settings.workers;
+        let exit_returns = self.exit_hook.as_ref().map(|hook| hook.returns);
+        let (plan, outfit) = self.plan(name.clone(), &settings)?;
         let successor = (method != StartMethod::Fork).then(|| plan.clone());
         let guardian = Guardian::launch(plan, &HOOKS).map_err(start_error)?;
-        let supervisor = Supervisor::start(settings, memory, outlet, setup, (guardian, successor), &name)
+        let supervisor = Supervisor::start(settings, memory, outlet, outfit, (guardian, successor), &name)
             .map_err(|error| cannot_start("make the supervisor", error))?;
-        let gang = Gang::new(id, name, supervisor.clone(), callbacks.clone(), look_ahead);
+        let gang = Gang::new(id, name, supervisor.clone(), callbacks.clone(), look_ahead, exit_returns, places);
         let pool = Pool::from_gang(gang, terms);
         if captures {
             callbacks.start().map_err(|error| cannot_start("start the callback thread", error))?;
@@ -363,6 +373,8 @@ impl Builder {
             return Err(invalid("max_tasks_per_worker is 0: a worker runs at least 1 task".to_owned()));
         }
         self.check_memory()?;
+        self.check_exit()?;
+        self.check_budget()?;
         if self.look_ahead == Some(0) {
             return Err(invalid("look_ahead is 0: at least 1 task must be under way".to_owned()));
         }
@@ -394,12 +406,17 @@ impl Builder {
     }
 
     /// What the OS layer and the workers need to know.
-    fn plan(self, name: String, settings: &Settings) -> Result<(Plan, Parcel), Error> {
+    fn plan(self, name: String, settings: &Settings) -> Result<(Plan, Outfit), Error> {
+        let source = self.source();
         let attributes = self.attributes.resolve(self.capture.cap.is_some())?;
         let variables = self.attributes.variables(settings.workers as usize);
         let group = self.attributes.group()?;
         let preload = self.preload.transpose().map_err(|unfit| unfit_error("preload", &unfit))?;
         let initializer = self.initializer.transpose().map_err(|unfit| unfit_error("the initializer", &unfit))?;
+        let exit =
+            self.exit_hook.map(|hook| (hook.call, ExitTerms { name: hook.name.into(), limit: self.exit_timeout }));
+        let (exit, terms) = exit.unzip();
+        let exit = exit.transpose().map_err(|unfit| unfit_error("the exit hook", &unfit))?;
         let fresh_images = self.method == StartMethod::Spawn;
         let (by_guardian, by_worker) = if fresh_images { (None, preload) } else { (preload, None) };
         let mut descriptors = Vec::new();
@@ -411,6 +428,7 @@ impl Builder {
         let setup = Setup {
             preload: by_worker.map(&mut call),
             initializer: initializer.map(&mut call),
+            exit: exit.map(&mut call),
             seed: settings.seed,
             tell_memory: self.memory.any(),
             attributes,
@@ -428,7 +446,7 @@ impl Builder {
             threads_allowed: self.threads_allowed,
             limit: self.start_timeout,
         };
-        Ok((plan, Parcel { bytes, descriptors }))
+        Ok((plan, Outfit { setup: Parcel { bytes, descriptors }, exit: terms, source }))
     }
 }
 

@@ -30,7 +30,7 @@ use crate::{Error, TaskError, TaskErrorKind};
 #[derive(Clone, Debug)]
 pub struct Pool {
     owner: Arc<Owner>,
-    terms: Terms,
+    pub(super) terms: Terms,
 }
 
 impl Pool {
@@ -180,7 +180,9 @@ impl Pool {
         F: Task<(A,), R>,
     {
         let mut outcomes = Vec::new();
-        match self.collect(&task, items.into_iter().map(|item| (item,)), |outcome| outcomes.push(outcome)) {
+        let items = items.into_iter().map(|item| (item,));
+        match self.collect(self.job(&task, self.terms), (items, F::encode), F::decode, |outcome| outcomes.push(outcome))
+        {
             Ok(()) => outcomes,
             Err((refusal, count)) => (0..count).map(|index| Err(refusal.to_error(index))).collect(),
         }
@@ -208,7 +210,7 @@ impl Pool {
             (Ok(_), Err(error)) => values = Err(error),
             (Err(_), _) => {}
         };
-        match self.collect(&task, items, take) {
+        match self.collect(self.job(&task, self.terms), (items, F::encode), F::decode, take) {
             Ok(()) => values,
             Err((_, 0)) => Ok(Vec::new()),
             Err((refusal, _)) => Err(refusal.to_error(0)),
@@ -216,24 +218,21 @@ impl Pool {
     }
 
     /// Runs the tasks and hands every outcome to `take`, in the order of the items, while others still run.
-    fn collect<F, Args, R>(
+    pub(super) fn collect<Args, R>(
         &self,
-        task: &F,
-        items: impl Iterator<Item = Args>,
+        job: Result<Arc<Job>, Refusal>,
+        (items, encode): (impl Iterator<Item = Args>, Encode<Args>),
+        decode: read::Decode<R>,
         mut take: impl FnMut(Result<R, TaskError>),
-    ) -> Result<(), (Refusal, u64)>
-    where
-        F: Task<Args, R>,
-    {
-        let job = match self.job(task, self.terms) {
+    ) -> Result<(), (Refusal, u64)> {
+        let job = match job {
             Ok(job) => job,
             // What the caller has to be told for every item depends on how many there are.
             Err(refusal) => return Err((refusal, items.count() as u64)),
         };
-        self.gang().submit_all(&job, items, F::encode);
+        self.gang().submit_all(&job, items, encode);
         let mut order = InOrder::default();
-        let mut read =
-            |batch: &Batch| (0..).map_while(|place| outcome(&job, batch, place, F::decode)).for_each(&mut take);
+        let mut read = |batch: &Batch| (0..).map_while(|place| outcome(&job, batch, place, decode)).for_each(&mut take);
         loop {
             let mut state = job.sink.wait(None, |state| state.done() || !state.batches.is_empty());
             let (done, batches) = (state.done(), std::mem::take(&mut state.batches));

@@ -136,6 +136,16 @@ impl Terms {
         Ok(())
     }
 
+    /// Whether something is said of every single task that does not hold of several together.
+    pub(super) fn tell_tasks_apart(self) -> bool {
+        self.timeout.is_some() || self.queue_timeout.is_some() || self.retry.is_some()
+    }
+
+    /// How many tasks are to travel together, if that is said.
+    pub(super) fn chunksize(self) -> Option<u32> {
+        self.chunksize
+    }
+
     /// For a single call: nothing travels together.
     pub(super) fn single(self) -> Self {
         Self { chunksize: None, ..self }

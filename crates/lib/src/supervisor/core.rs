@@ -18,11 +18,15 @@ use ganger_os::signal;
 use ganger_os::socket::{send_now_with, stream_pair};
 use ganger_os::start::{Guardian, Plan, is_shortage};
 
+use super::budget::Budget;
 use super::event::{Action, Breakdown, ChunkId, Ending, Event, JobId, Span, WorkerId};
+use super::farewells::Departure;
 use super::guardian::{Post, watch};
 use super::haul::Haul;
+use super::ledger::Ledger;
 use super::link::Link;
 use super::memory::MemoryLimits;
+use super::outfit::{ExitTerms, Outfit};
 use super::output::Output;
 use super::staffing::Intensity;
 use super::state::{Phase, Settings, State};
@@ -77,6 +81,12 @@ pub(crate) struct Core {
     /// Where captured output goes.
     pub(super) outlet: Option<Outlet>,
     pub(super) obituary: Option<super::deaths::Obituary>,
+    /// What workers do before they leave, if anything.
+    pub(super) exit: Option<ExitTerms>,
+    /// Those that have left, until somebody asks.
+    pub(crate) departures: Vec<Departure>,
+    pub(super) budget: Budget,
+    pub(super) ledger: Ledger,
     /// Why workers could not be started, or why the pool broke.
     pub(crate) cause: Option<String>,
     /// It was said that there are fewer workers than there should be.
@@ -94,13 +104,20 @@ impl Core {
         settings: Settings,
         memory_limits: MemoryLimits,
         outlet: Option<Outlet>,
-        setup: Parcel,
+        outfit: Outfit,
         (guardian, successor): (Guardian, Option<Plan>),
         poller: Arc<Poller>,
     ) -> io::Result<Self> {
         watch(&poller, &guardian)?;
+        let Outfit { setup, exit, source } = outfit;
+        let budget = Budget::new(source);
+        let mut state = State::new(settings);
+        state.allowance = budget.allowance();
+        if let Some(terms) = &exit {
+            state.retirement = terms.limit;
+        }
         Ok(Self {
-            state: State::new(settings),
+            state,
             started: Instant::now(),
             poller,
             guardian: Some(guardian),
@@ -119,6 +136,10 @@ impl Core {
             memory_limits,
             outlet,
             obituary: None,
+            exit,
+            departures: Vec::new(),
+            budget,
+            ledger: Ledger::default(),
             cause: None,
             short: false,
             finishing: false,
@@ -177,8 +198,12 @@ impl Core {
         let doubted = alive.filter_map(|link| link.next_doubt(now)).min();
         let silent = self.guardian.as_ref().and_then(|_| self.guardian_limit());
         let (examination, measurement) = (self.next_examination(), self.next_measurement());
+        let budget = self.budget.next_look();
         let refused = self.guardian.as_ref().filter(|guardian| guardian.has_refused()).map(|_| now);
-        [deadline, collecting, lost, doubted, silent, examination, measurement, refused].into_iter().flatten().min()
+        [deadline, collecting, lost, doubted, silent, examination, measurement, refused, budget]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Since when the guardian owes an answer and has said nothing.
@@ -374,6 +399,7 @@ impl Core {
     fn retire(&mut self, worker: WorkerId) {
         if let Some(link) = self.link(worker) {
             link.push(Header::plain(Kind::Goodbye, 0), &[]);
+            link.told = Some(Instant::now());
             self.unflushed.push(worker);
         }
     }
@@ -383,6 +409,7 @@ impl Core {
         if !link.ready && link.unready.is_none() && link.violation.is_none() {
             link.unready = Some(format!("worker {} was not ready in time (see start_timeout)", worker.slot));
         }
+        link.overstayed |= link.told.is_some();
         match &link.pidfd {
             Some(pidfd) => pidfd.kill(),
             // It will be killed when its start is reported.
@@ -464,6 +491,7 @@ impl Core {
         let workers: Vec<WorkerId> = self.links.keys().copied().collect();
         let mut links: Vec<Link> = workers.into_iter().filter_map(|worker| self.drop_link(worker)).collect();
         for link in &mut links {
+            self.note_interrupted(link);
             if let Some(output) = link.last_output() {
                 self.put_strays_of(link);
                 self.put_output(None, (link.id.slot, link.pid), output);

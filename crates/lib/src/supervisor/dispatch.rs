@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::allowance::has_tasks;
 use super::event::{Action, JobId, Time, WorkerId};
 use super::policy::Pace;
 use super::seat::{Stage, Worker};
@@ -19,7 +20,9 @@ impl State {
     /// Whether a worker could take more tasks than the queue has.
     pub(crate) fn hungry(&self) -> bool {
         let takes_more = |worker: &Worker| worker.accepts() && self.pace_of(worker).takes_more(worker.ahead());
-        self.queue.tasks() == 0 && self.seats.serving().any(takes_more)
+        let employs = self.may_employ();
+        self.queue.tasks() == 0
+            && self.seats.serving().any(|worker| (employs || has_tasks(worker)) && takes_more(worker))
     }
 
     /// Whether results may lie in a ring without an announcement.
@@ -56,8 +59,10 @@ impl State {
             let pace = self.pace(job);
             let chunksize = self.jobs.get(&job).and_then(|job| job.terms.chunksize);
             let most = chunksize.unwrap_or_else(|| pace.batch(self.queue.tasks(), self.settings.workers));
+            let employs = self.may_employ();
             let takes = |worker: &&mut Worker| {
                 worker.accepts()
+                    && (employs || has_tasks(worker))
                     && match chunksize {
                         Some(size) => worker.ahead() < size.saturating_mul(2) && pace.takes_more(worker.ahead().min(1)),
                         None => pace.takes_more(worker.ahead()),
@@ -76,7 +81,7 @@ impl State {
     /// A worker whose waiting tasks an idle one could run, the one that got nowhere for longest, and when it has to give
     /// them back.
     pub(super) fn stalled(&self) -> Option<(WorkerId, Time)> {
-        if self.queue.tasks() > 0 {
+        if self.queue.tasks() > 0 || !self.may_employ() {
             return None;
         }
         let idle = self.seats.serving().filter(|worker| worker.idle() && worker.accepts());

@@ -17,12 +17,12 @@ use super::event::Event;
 use super::guardian::unwatch;
 use super::guest::{Guest, GuestRoom, Watch};
 use super::memory::{MemoryLimits, Sample};
+use super::outfit::Outfit;
 use super::state::{Phase, Settings};
 use super::token::Token;
 use crate::pool::feed::Feeds;
 use crate::pool::output::Outlet;
 use crate::pool::sink::wake_all;
-use crate::wire::descriptor::Parcel;
 
 /// How long the guardian gets to kill and bury everything when the gang is dismissed.
 const DISMISSAL: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ impl Supervisor {
         settings: Settings,
         memory_limits: MemoryLimits,
         outlet: Option<Outlet>,
-        setup: Parcel,
+        outfit: Outfit,
         guardian: (Guardian, Option<Plan>),
         name: &str,
     ) -> io::Result<Arc<Self>> {
@@ -70,7 +70,7 @@ impl Supervisor {
         let waker = Waker::new()?;
         poller.add(&waker, Token::Wake.to_u64(), Interest::Read)?;
         let this = Arc::new(Self {
-            core: Mutex::new(Core::new(settings, memory_limits, outlet, setup, guardian, poller.clone())?),
+            core: Mutex::new(Core::new(settings, memory_limits, outlet, outfit, guardian, poller.clone())?),
             poller,
             waker,
             hungry: AtomicBool::new(true),
@@ -121,6 +121,9 @@ impl Supervisor {
         let mut core = self.lock();
         let result = act(&mut core);
         self.publish(&mut core);
+        if core.share_out() {
+            self.publish(&mut core);
+        }
         core.flush();
         let wakers = core.take_wakers();
         let look = core.next_look();

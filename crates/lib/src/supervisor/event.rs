@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::allowance::Allowance;
+
 /// Time since the pool was built; the state machine has no other clock.
 pub(crate) type Time = Duration;
 
@@ -177,6 +179,8 @@ pub(crate) enum Event {
         worker: WorkerId,
         claimed: u32,
     },
+    /// From now on this is allowed.
+    Allowed(Allowance),
     DeadlinePassed,
 }
 

@@ -36,6 +36,11 @@ impl Retries {
         self.delayed.first_key_value().map(|((at, _), _)| *at)
     }
 
+    /// How many wait for a fresh worker.
+    pub(super) fn alone(&self) -> usize {
+        self.alone.len()
+    }
+
     /// Takes out what `unwanted` says.
     pub(super) fn remove(&mut self, unwanted: impl Fn(&Span) -> bool) -> Vec<Span> {
         let mut removed = Vec::new();
@@ -172,7 +177,7 @@ impl State {
     /// Gives each task that is to run alone to a worker that has run nothing; has workers replaced, if there is none.
     pub(super) fn dispatch_alone(&mut self, now: Time, out: &mut Vec<Action>) {
         let fresh = |worker: &&mut Worker| worker.accepts() && !worker.worked && worker.ahead() == 0;
-        while !self.retries.alone.is_empty() {
+        while !self.retries.alone.is_empty() && self.may_employ() {
             let workers = self.seats.serving_mut().filter(fresh);
             let Some(worker) = workers.min_by_key(|worker| worker.shunned) else { break };
             let Some(span) = self.retries.alone.pop_front() else { break };
@@ -187,8 +192,8 @@ impl State {
     fn make_room(&mut self, out: &mut Vec<Action>) {
         let coming =
             |worker: Option<&Worker>| worker.is_none_or(|worker| worker.stage != Stage::Ready || worker.is_leaving());
-        let coming = self.seats.iter().filter(|seat| coming(seat.worker.as_ref())).count();
-        for _ in coming..self.retries.alone.len().min(self.seats.len()) {
+        let coming = self.seats.iter().take(self.staffed()).filter(|seat| coming(seat.worker.as_ref())).count();
+        for _ in coming..self.retries.alone.len().min(self.staffed()) {
             let workers = self.seats.serving_mut();
             let usable = workers.filter(|worker| worker.stage == Stage::Ready && !worker.spent && !worker.alone);
             let Some(worker) = usable.min_by_key(|worker| worker.ahead()) else { return };

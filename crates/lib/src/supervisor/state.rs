@@ -11,13 +11,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use super::allowance::Allowance;
 use super::event::{Action, Breakdown, Cause, ChunkId, Ending, Event, JobId, JobTerms, Span, Time, WorkerId};
 use super::policy::Pace;
 use super::queue::Queue;
 use super::retries::Retries;
 use super::seat::{Stage, Worker};
 use super::seats::Seats;
-use super::staffing::{Intensity, Restarts};
+use super::staffing::{Intensity, RETIREMENT, Restarts};
 use super::stops::recall;
 use super::succession::Post;
 
@@ -88,6 +89,9 @@ pub(crate) struct State {
     /// Workers have ended for nothing more often than the settings allow.
     pub(super) unstable: bool,
     pub(super) post: Post,
+    /// How long a worker that was told to leave may take.
+    pub(super) retirement: Duration,
+    pub(super) allowance: Allowance,
 }
 
 impl State {
@@ -109,6 +113,8 @@ impl State {
             restarts: Restarts::default(),
             unstable: false,
             post: Post::Filled { proven: false },
+            retirement: RETIREMENT,
+            allowance: Allowance::ALL,
         }
     }
 
@@ -143,6 +149,7 @@ impl State {
             Event::TakenBack { worker, limit } => self.taken_back(now, worker, limit, out),
             Event::KeptBack(worker) => self.kept_back(now, worker),
             Event::WorkerExited { worker, claimed } => self.worker_exited(now, worker, claimed, out),
+            Event::Allowed(allowance) => self.allowed(allowance, out),
             Event::DeadlinePassed => self.deadline_passed(now, out),
         }
         self.settle(now, out);
@@ -162,12 +169,12 @@ impl State {
 
     /// Whether a job is not over, or a worker not where it should be.
     pub(crate) fn has_work(&self) -> bool {
-        !self.jobs.is_empty() || self.ready_workers() < self.seats.len() || self.next_deadline().is_some()
+        !self.jobs.is_empty() || self.ready_workers() < self.staffed() || self.next_deadline().is_some()
     }
 
     /// Whether all workers are there, ready or nearly so.
     pub(super) fn is_whole(&self) -> bool {
-        self.seats.serving().count() == self.seats.len()
+        self.seats.serving().count() >= self.staffed()
     }
 
     /// The jobs that are not over, the oldest first.
