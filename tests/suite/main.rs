@@ -3,7 +3,7 @@
 
 /// Names functions, for the runner.
 macro_rules! table {
-    ($($case:ident),+ $(,)?) => { &[$((stringify!($case), $case)),+] };
+    ($($case:ident),* $(,)?) => { &[$((stringify!($case), $case)),*] };
 }
 
 mod attributes;
@@ -35,6 +35,7 @@ mod methods;
 mod nested;
 mod output;
 mod pipe;
+mod process;
 mod queue;
 mod readme;
 mod retries;
@@ -83,6 +84,7 @@ const CONTRACT: &[Contract] = &[
     output::CONTRACT,
     pipe::CONTRACT,
     queue::CONTRACT,
+    process::CONTRACT,
     supervisor::CONTRACT,
     sync::CONTRACT,
     terminate::CONTRACT,
@@ -100,6 +102,7 @@ const ONCE: &[(&str, Once)] = &[
     ("methods", methods::ONCE),
     ("pipe", pipe::ONCE),
     ("queue", queue::ONCE),
+    ("process", process::ONCE),
     ("readme", readme::ONCE),
     ("shared", shared::ONCE),
     ("supervisor", supervisor::ONCE),

@@ -20,17 +20,20 @@ mod containment;
 mod cpu;
 mod error;
 mod folding;
+mod identity;
 #[cfg(feature = "ipc-channel")]
 pub mod ipc;
 mod outcome;
 mod output;
 mod pipe;
 mod pool;
+mod process;
 mod queue;
 pub mod registry;
 mod rlimit;
 mod rng;
 mod shared;
+mod start_method;
 mod supervisor;
 mod sync;
 mod task;
@@ -44,17 +47,20 @@ pub use containment::{Containment, Measure, Scope, containment};
 pub use cpu::cpu_count;
 pub use error::{Error, ErrorKind, Timeout};
 pub use ganger_macros::task;
+pub use identity::{CurrentProcess, ParentProcess, current_process, parent_process};
 pub use outcome::{TaskError, TaskErrorKind};
 pub use output::{TaskOutput, Written};
 pub use pipe::{Connection, one_way, pipe};
 pub use pool::{
     AsyncResult, Builder, Callbacks, ExitResult, IMap, IMapUnordered, Indexed, Insights, Pool, Retry, RetryOn,
-    ReturnWhen, RunningTask, SlowTask, StartMethod, Stdout, Waited, WorkTimes, WorkerStatus, wait,
+    ReturnWhen, RunningTask, SlowTask, Stdout, Waited, WorkTimes, WorkerStatus, wait,
 };
+pub use process::{ChildProcess, Process, ProcessBuilder, Stdio, active_children};
 pub use queue::{JoinableQueue, Queue, QueueIter, SimpleQueue};
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
 pub use shared::{Array, Element, Integer, Number, Plain, Rows, RowsMut, SealedArray, SharedArray, Value};
+pub use start_method::{StartMethod, all_start_methods, force_start_method, set_start_method, start_method};
 pub use sync::{
     Abandoned, Barrier, BoundedSemaphore, Condition, Event, Lock, LockGuard, Permit, RLock, RLockGuard, ReadGuard,
     RwLock, Semaphore, WriteGuard,
@@ -74,6 +80,7 @@ pub mod connection {
 pub mod __private {
     pub use linkme;
 
+    pub use crate::process::dismiss_guardians;
     pub use crate::registry::{
         Argument, ArgumentError, Arguments, Failure, Field, Parts, Returned, TASKS, TaskEntry, ValueOrError,
         WriteResult, WriteValue, check_argument, decode_arguments,

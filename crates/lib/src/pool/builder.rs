@@ -20,7 +20,7 @@ use super::gang::Gang;
 use super::output::{Capture, Outlet};
 use super::sink::deadline;
 use super::size::check_size;
-use super::start::{StartMethod, Stdout};
+use super::start::Stdout;
 use super::terms::Retry;
 use crate::TaskOutput;
 use crate::captured::{Captured, with_closure};
@@ -34,7 +34,7 @@ use crate::wire::codec::encode;
 use crate::wire::descriptor::Parcel;
 use crate::wire::message::{Call, Setup};
 use crate::worker::HOOKS;
-use crate::{Error, ErrorKind, cpu};
+use crate::{Error, ErrorKind, StartMethod, cpu};
 
 /// The settings of a pool; [`Pool::builder`] makes one.
 ///
@@ -86,7 +86,7 @@ impl Default for Builder {
     fn default() -> Self {
         Self {
             workers: None,
-            method: StartMethod::default(),
+            method: crate::start_method(),
             preload: None,
             initializer: None,
             exit_hook: None,
@@ -123,7 +123,7 @@ impl Builder {
         self
     }
 
-    /// Where workers come from.
+    /// Where workers come from; without it, what [`start_method`](crate::start_method) says.
     pub fn start_method(mut self, method: StartMethod) -> Self {
         self.method = method;
         self
@@ -445,6 +445,7 @@ impl Builder {
             group,
             variables,
             stdout_to_stderr: self.stdout == Stdout::ToStderr,
+            single: false,
             threads_allowed: self.threads_allowed,
             limit: self.start_timeout,
         };
@@ -480,7 +481,7 @@ fn unfit_error(what: &str, unfit: &Unfit) -> Error {
     Error::new(ErrorKind::InvalidSetting, format!("{what} {unfit}"))
 }
 
-fn start_error(error: StartError) -> Error {
+pub(crate) fn start_error(error: StartError) -> Error {
     let kind = match &error {
         StartError::Threads(_) | StartError::Callback => ErrorKind::Threads,
         StartError::Failed(text) if text.starts_with("preload") => ErrorKind::Preload,

@@ -5,6 +5,7 @@
 //! * [`claim`]: the word in shared memory by which a task is claimed.
 //! * [`aside`]: large payloads beside their frames.
 //! * [`descriptor`]: open descriptors beside a message.
+//! * [`letter`]: a message with descriptors, to and from a process that makes one call; [`order`]: what it is told.
 //! * [`tokens`]: the word by which a worker's own pools share a budget.
 //! * [`message`]: the contents of the frames that are not task arguments. [`attributes`]: of these, what a worker may use.
 
@@ -14,7 +15,9 @@ pub(crate) mod claim;
 pub(crate) mod codec;
 pub(crate) mod descriptor;
 pub(crate) mod frame;
+pub(crate) mod letter;
 pub(crate) mod message;
+pub(crate) mod order;
 pub(crate) mod tokens;
 
 #[cfg(test)]
