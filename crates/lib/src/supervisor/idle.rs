@@ -66,9 +66,9 @@ impl State {
         self.rouse(missing);
     }
 
-    /// Has workers started for all tasks that wait and for which nobody is coming.
+    /// Has workers started for all tasks that wait, may be sent, and for which nobody is coming.
     pub(super) fn rouse_for_waiting(&mut self, now: Time) {
-        if self.settings.idle_timeout.is_some() {
+        if self.has_dormant() {
             let waiting = self.queue.tasks().saturating_add(self.retries.alone() as u64);
             self.rouse_for(now, waiting);
         }
@@ -78,7 +78,9 @@ impl State {
     pub(super) fn rouse_for(&mut self, now: Time, tasks: u64) {
         let coming =
             self.seats.staffed(self.places_allowed()).filter(|seat| seat.is_about_to_serve(now)).count() as u64;
-        self.rouse(usize::try_from(tasks.saturating_sub(coming)).unwrap_or(usize::MAX));
+        // No more than may have tasks: others would be dismissed for idleness, and started again, for as long as tasks wait.
+        let employable = self.allowance.busy.saturating_sub(self.busy()).into();
+        self.rouse(usize::try_from(tasks.min(employable).saturating_sub(coming)).unwrap_or(usize::MAX));
     }
 
     fn rouse(&mut self, places: usize) {

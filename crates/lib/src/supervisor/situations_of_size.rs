@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::allowance::Allowance;
 use super::event::{Event, JobTerms};
 use super::situations::{Pool, worker};
 
@@ -89,5 +90,18 @@ fn what_waits_behind_a_long_task_is_not_left_there_beside_an_empty_place() {
     assert_eq!(submit(&mut pool, 2, 2), ["send 0.1 0..2 at 0:0"]);
     assert_eq!(pool.wait(), ["take back gently 0.1"]);
     assert_eq!(pool.tell(Event::TakenBack { worker: worker(0, 1), limit: 1 }), ["start 1.2"]);
+    assert_eq!(pool.tell(Event::WorkerReady(worker(1, 2))), ["send 1.2 1..2 at 0:0"]);
+}
+
+#[test]
+fn nobody_is_started_who_may_not_have_tasks() {
+    let mut pool = idling(3, 1);
+    assert_eq!(pool.wait(), ["retire 2.1", "retire 1.1"]);
+    for slot in [1, 2] {
+        exit(&mut pool, slot, 1, 0);
+    }
+    pool.tell(Event::Allowed(Allowance { busy: 1, ..Allowance::ALL }));
+    assert_eq!(submit(&mut pool, 9, 1), ["send 0.1 0..1 at 0:0"]);
+    assert_eq!(pool.tell(Event::Allowed(Allowance { busy: 2, ..Allowance::ALL })), ["start 1.2"]);
     assert_eq!(pool.tell(Event::WorkerReady(worker(1, 2))), ["send 1.2 1..2 at 0:0"]);
 }
