@@ -120,6 +120,8 @@ fn run_here(case: &Case) -> ExitCode {
     let before = Snapshot::take();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         (case.run)();
+        // It serves all processes of a program, and goes with it.
+        ganger::__private::dismiss_guardians();
         before.compare();
     }));
     // The panic's message is on standard error already.

@@ -3,7 +3,7 @@
 
 /// Names functions, for the runner.
 macro_rules! table {
-    ($($case:ident),+ $(,)?) => { &[$((stringify!($case), $case)),+] };
+    ($($case:ident),* $(,)?) => { &[$((stringify!($case), $case)),*] };
 }
 
 mod attributes;
@@ -29,6 +29,7 @@ mod map;
 mod memory;
 mod methods;
 mod output;
+mod process;
 mod readme;
 mod retries;
 mod shared;
@@ -67,6 +68,7 @@ const CONTRACT: &[Contract] = &[
     shared::CONTRACT,
     methods::CONTRACT,
     output::CONTRACT,
+    process::CONTRACT,
     supervisor::CONTRACT,
     sync::CONTRACT,
     terminate::CONTRACT,
@@ -82,6 +84,7 @@ const ONCE: &[(&str, Once)] = &[
     ("memory", memory::ONCE),
     ("guardian", guardian::ONCE),
     ("methods", methods::ONCE),
+    ("process", process::ONCE),
     ("readme", readme::ONCE),
     ("shared", shared::ONCE),
     ("supervisor", supervisor::ONCE),

@@ -89,6 +89,28 @@ where
     result
 }
 
+/// As [`with_closure`], for a closure that is called once, without arguments, in one of the processes that `build` forks.
+pub(crate) fn with_once<O, R, T>(
+    closure: impl FnOnce() -> O + 'static,
+    build: impl FnOnce(Prepared) -> T,
+) -> Result<T, Unfit>
+where
+    O: Returns<R>,
+    R: Serialize + 'static,
+{
+    let entry = EntryPoint::of_shim(run_captured).map_err(Unfit::Image)?;
+    let prepared = Prepared::new(entry, Parcel::default(), std::any::type_name_of_val(&closure));
+    let closure = RefCell::new(Some(closure));
+    let erased = move |_: &[u8], out: &mut Vec<u8>| match closure.take() {
+        Some(closure) => crate::task::finish(closure().outcome(), out),
+        None => run_fail(out, Status::NotDeserializable, "was called before, and is gone with that"),
+    };
+    let before = CLOSURE.replace(Some(Rc::new(erased)));
+    let result = build(prepared);
+    CLOSURE.set(before);
+    Ok(result)
+}
+
 /// The shim of all captured tasks.
 fn run_captured(_bound: &[u8], arguments: &[u8], out: &mut Vec<u8>) -> u8 {
     match CLOSURE.with_borrow(Clone::clone) {

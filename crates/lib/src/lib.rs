@@ -18,13 +18,16 @@ mod captured;
 mod containment;
 mod cpu;
 mod error;
+mod identity;
 mod outcome;
 mod output;
 mod pool;
+mod process;
 pub mod registry;
 mod rlimit;
 mod rng;
 mod shared;
+mod start_method;
 mod supervisor;
 mod sync;
 mod task;
@@ -37,12 +40,14 @@ pub use containment::{Containment, Measure, Scope, containment};
 pub use cpu::cpu_count;
 pub use error::{Error, ErrorKind, Timeout};
 pub use ganger_macros::task;
+pub use identity::{CurrentProcess, ParentProcess, current_process, parent_process};
 pub use outcome::{TaskError, TaskErrorKind};
 pub use output::{TaskOutput, Written};
 pub use pool::{
     AsyncResult, Builder, Callbacks, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, ReturnWhen, RunningTask,
-    StartMethod, Stdout, Waited, WorkerStatus, wait,
+    Stdout, Waited, WorkerStatus, wait,
 };
+pub use process::{ChildProcess, Process, ProcessBuilder, Stdio, active_children};
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
 pub use shared::{Array, Element, Integer, Number, Plain, Rows, RowsMut, SealedArray, SharedArray, Value};
@@ -50,6 +55,7 @@ pub use sync::{
     Abandoned, Barrier, BoundedSemaphore, Condition, Event, Lock, LockGuard, Permit, RLock, RLockGuard, ReadGuard,
     RwLock, Semaphore, WriteGuard,
 };
+pub use start_method::{StartMethod, all_start_methods, force_start_method, set_start_method, start_method};
 pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
 pub use wire::descriptor::Descriptor;
@@ -60,6 +66,7 @@ pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state
 pub mod __private {
     pub use linkme;
 
+    pub use crate::process::dismiss_guardians;
     pub use crate::registry::{
         Argument, ArgumentError, Arguments, Failure, Field, Parts, Returned, TASKS, TaskEntry, ValueOrError,
         WriteResult, WriteValue, check_argument, decode_arguments,

@@ -36,6 +36,8 @@ struct Details {
     peak_memory: Option<u64>,
     location: Option<String>,
     backtrace: Option<String>,
+    /// The name of the process that was the task, if it was one of its own.
+    process: Option<String>,
     /// What it has written, if that was captured and anything.
     output: Option<Box<[Written; 2]>>,
     /// The attempts before this one.
@@ -119,6 +121,7 @@ impl TaskError {
             peak_memory: None,
             location: None,
             backtrace: None,
+            process: None,
             output: None,
             before: Vec::new(),
         }))
@@ -135,6 +138,14 @@ impl TaskError {
         self.0.worker = Some(worker);
         self.0.pid = pid.map(i32::cast_unsigned);
         self.0.duration = duration;
+        self
+    }
+
+    /// Of a process that was started to make one call.
+    pub(crate) fn of_process(mut self, name: &str, pid: Option<i32>, lasted: Option<Duration>) -> Self {
+        self.0.process = Some(name.to_owned());
+        self.0.pid = pid.map(i32::cast_unsigned);
+        self.0.duration = lasted;
         self
     }
 
@@ -266,7 +277,10 @@ impl TaskError {
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {} ({}) ", self.index(), self.task())?;
+        match &self.0.process {
+            Some(name) => write!(f, "process {name} ({}) ", self.task())?,
+            None => write!(f, "task {} ({}) ", self.index(), self.task())?,
+        }
         self.cause(f)?;
         if self.attempt() > 1 {
             write!(f, ", in attempt {}", self.attempt())?;
@@ -274,15 +288,11 @@ impl fmt::Display for TaskError {
         if let Some(words) = self.last_words() {
             write!(f, ", with the last words {words:?}")?;
         }
-        let Some(worker) = self.worker() else { return Ok(()) };
-        write!(f, " [worker {worker}")?;
-        if let Some(pid) = self.pid() {
-            write!(f, ", pid {pid}")?;
-        }
-        if let Some(duration) = self.duration() {
-            write!(f, ", after {:.3} s", duration.as_secs_f64())?;
-        }
-        f.write_str("]")
+        let worker = self.worker().map(|worker| format!("worker {worker}"));
+        let pid = self.pid().map(|pid| format!("pid {pid}"));
+        let duration = self.duration().map(|duration| format!("after {:.3} s", duration.as_secs_f64()));
+        let place: Vec<String> = [worker, pid, duration].into_iter().flatten().collect();
+        if place.is_empty() { Ok(()) } else { write!(f, " [{}]", place.join(", ")) }
     }
 }
 

@@ -45,7 +45,7 @@ impl<R, E: Display> Returns<R> for Result<R, E> {
 
 /// What can be run as a task with arguments `Args` (a tuple) and a value of type `R`.
 ///
-/// It is implemented for functions and for closures that capture nothing, with 1 to 8 arguments; for [`partial`]; for what
+/// It is implemented for functions and for closures that capture nothing, with up to 8 arguments; for [`partial`]; for what
 /// [`Builder::fork_with`](crate::Builder::fork_with) returns; and for [tasks by name](crate::registry::Named). Arguments
 /// and values travel as bytes, so they must be owned: `String` rather than `&str`.
 ///
@@ -108,8 +108,23 @@ impl Prepared {
     }
 }
 
+/// Encodes arguments, one after the other.
+macro_rules! encoded {
+    ($arguments:ident, $out:ident) => {
+        codec::encode($arguments, $out)
+    };
+    ($arguments:ident, $out:ident, $($value:ident),+) => {{
+        let ($($value,)+) = $arguments;
+        $(codec::encode_value($value, $out)?;)+
+        Ok(())
+    }};
+}
+
 /// Decodes the arguments that `Task::encode` wrote, one after the other.
 macro_rules! decoded {
+    ($bytes:ident) => {
+        codec::decode_arguments::<()>($bytes)
+    };
     ($bytes:ident, $($arg:ident),+) => {
         (|| {
             let mut rest = $bytes;
@@ -145,23 +160,21 @@ pub(crate) fn unreadable<T>(what: &str, error: &CodecError, out: &mut Vec<u8>) -
 }
 
 macro_rules! callable {
-    ($($arg:ident $value:ident),+) => {
-        impl<F, O, R, $($arg),+> Task<($($arg,)+), R> for F
+    ($($arg:ident $value:ident),*) => {
+        impl<F, O, R, $($arg),*> Task<($($arg,)*), R> for F
         where
-            F: Fn($($arg),+) -> O + Copy + Send + Sync + 'static,
+            F: Fn($($arg),*) -> O + Copy + Send + Sync + 'static,
             O: Returns<R>,
             R: Serialize + DeserializeOwned + 'static,
-            $($arg: Serialize + DeserializeOwned + 'static,)+
+            $($arg: Serialize + DeserializeOwned + 'static,)*
         {
             fn prepare(&self, _pool: u64) -> Result<Prepared, Unfit> {
-                let entry = EntryPoint::new::<F, Calls<(), ($($arg,)+), R>>(*self).map_err(Unfit::Image)?;
+                let entry = EntryPoint::new::<F, Calls<(), ($($arg,)*), R>>(*self).map_err(Unfit::Image)?;
                 Ok(Prepared::new(entry, Parcel::default(), type_name::<F>()))
             }
 
-            fn encode(arguments: &($($arg,)+), out: &mut Vec<u8>) -> Result<(), CodecError> {
-                let ($($value,)+) = arguments;
-                $(codec::encode_value($value, out)?;)+
-                Ok(())
+            fn encode(arguments: &($($arg,)*), out: &mut Vec<u8>) -> Result<(), CodecError> {
+                encoded!(arguments, out $(, $value)*)
             }
 
             fn decode(bytes: &[u8]) -> Result<R, CodecError> {
@@ -169,20 +182,20 @@ macro_rules! callable {
             }
         }
 
-        impl<F, O, R, $($arg),+> Handler<F> for Calls<(), ($($arg,)+), R>
+        impl<F, O, R, $($arg),*> Handler<F> for Calls<(), ($($arg,)*), R>
         where
-            F: Fn($($arg),+) -> O,
+            F: Fn($($arg),*) -> O,
             O: Returns<R>,
             R: Serialize + 'static,
-            $($arg: DeserializeOwned + 'static,)+
+            $($arg: DeserializeOwned + 'static,)*
         {
             fn handle(function: F, _bound: &[u8], arguments: &[u8], out: &mut Vec<u8>) -> u8 {
-                match decoded!(arguments, $($arg),+) {
-                    Ok(($($value,)+)) => {
+                match decoded!(arguments $(, $arg)*) {
+                    Ok(($($value,)*)) => {
                         descriptor::arrived();
-                        finish(function($($value),+).outcome(), out)
+                        finish(function($($value),*).outcome(), out)
                     }
-                    Err(error) => unreadable::<($($arg,)+)>("arguments", &error, out),
+                    Err(error) => unreadable::<($($arg,)*)>("arguments", &error, out),
                 }
             }
         }
@@ -190,26 +203,24 @@ macro_rules! callable {
 }
 
 macro_rules! bindable {
-    ($($bound:ident $first:ident),+; $($arg:ident $value:ident),+) => {
-        impl<F, O, R, $($bound,)+ $($arg),+> Task<($($arg,)+), R> for Partial<F, ($($bound,)+)>
+    ($($bound:ident $first:ident),+; $($arg:ident $value:ident),*) => {
+        impl<F, O, R, $($bound,)+ $($arg),*> Task<($($arg,)*), R> for Partial<F, ($($bound,)+)>
         where
-            F: Fn($($bound,)+ $($arg),+) -> O + Copy + Send + Sync + 'static,
+            F: Fn($($bound,)+ $($arg),*) -> O + Copy + Send + Sync + 'static,
             O: Returns<R>,
             R: Serialize + DeserializeOwned + 'static,
             $($bound: Serialize + DeserializeOwned,)+
-            $($arg: Serialize + DeserializeOwned + 'static,)+
+            $($arg: Serialize + DeserializeOwned + 'static,)*
         {
             fn prepare(&self, _pool: u64) -> Result<Prepared, Unfit> {
-                let entry = EntryPoint::new::<F, Calls<($($bound,)+), ($($arg,)+), R>>(self.function)
+                let entry = EntryPoint::new::<F, Calls<($($bound,)+), ($($arg,)*), R>>(self.function)
                     .map_err(Unfit::Image)?;
                 let bound = codec::encode_parcel(Part::Bound, &self.bound).map_err(Unfit::Bound)?;
                 Ok(Prepared::new(entry, bound, type_name::<F>()))
             }
 
-            fn encode(arguments: &($($arg,)+), out: &mut Vec<u8>) -> Result<(), CodecError> {
-                let ($($value,)+) = arguments;
-                $(codec::encode_value($value, out)?;)+
-                Ok(())
+            fn encode(arguments: &($($arg,)*), out: &mut Vec<u8>) -> Result<(), CodecError> {
+                encoded!(arguments, out $(, $value)*)
             }
 
             fn decode(bytes: &[u8]) -> Result<R, CodecError> {
@@ -217,31 +228,32 @@ macro_rules! bindable {
             }
         }
 
-        impl<F, O, R, $($bound,)+ $($arg),+> Handler<F> for Calls<($($bound,)+), ($($arg,)+), R>
+        impl<F, O, R, $($bound,)+ $($arg),*> Handler<F> for Calls<($($bound,)+), ($($arg,)*), R>
         where
-            F: Fn($($bound,)+ $($arg),+) -> O,
+            F: Fn($($bound,)+ $($arg),*) -> O,
             O: Returns<R>,
             R: Serialize + 'static,
             $($bound: DeserializeOwned,)+
-            $($arg: DeserializeOwned + 'static,)+
+            $($arg: DeserializeOwned + 'static,)*
         {
             fn handle(function: F, bound: &[u8], arguments: &[u8], out: &mut Vec<u8>) -> u8 {
                 let ($($first,)+) = match codec::decode_arguments::<($($bound,)+)>(bound) {
                     Ok(bound) => bound,
                     Err(error) => return unreadable::<($($bound,)+)>("bound arguments", &error, out),
                 };
-                match decoded!(arguments, $($arg),+) {
-                    Ok(($($value,)+)) => {
+                match decoded!(arguments $(, $arg)*) {
+                    Ok(($($value,)*)) => {
                         descriptor::arrived();
-                        finish(function($($first,)+ $($value),+).outcome(), out)
+                        finish(function($($first,)+ $($value),*).outcome(), out)
                     }
-                    Err(error) => unreadable::<($($arg,)+)>("arguments", &error, out),
+                    Err(error) => unreadable::<($($arg,)*)>("arguments", &error, out),
                 }
             }
         }
     };
 }
 
+callable!();
 callable!(A a);
 callable!(A a, B b);
 callable!(A a, B b, C c);
@@ -251,15 +263,19 @@ callable!(A a, B b, C c, D d, E e, G g);
 callable!(A a, B b, C c, D d, E e, G g, H h);
 callable!(A a, B b, C c, D d, E e, G g, H h, I i);
 
+bindable!(P p;);
 bindable!(P p; A a);
 bindable!(P p; A a, B b);
 bindable!(P p; A a, B b, C c);
+bindable!(P p, Q q;);
 bindable!(P p, Q q; A a);
 bindable!(P p, Q q; A a, B b);
 bindable!(P p, Q q; A a, B b, C c);
+bindable!(P p, Q q, S s;);
 bindable!(P p, Q q, S s; A a);
 bindable!(P p, Q q, S s; A a, B b);
 bindable!(P p, Q q, S s; A a, B b, C c);
+bindable!(P p, Q q, S s, T t;);
 bindable!(P p, Q q, S s, T t; A a);
 bindable!(P p, Q q, S s, T t; A a, B b);
 bindable!(P p, Q q, S s, T t; A a, B b, C c);

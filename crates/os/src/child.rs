@@ -93,13 +93,32 @@ pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
 /// Waits until `fd` is readable, at most `limit`.
 #[must_use]
 pub fn readable_within(fd: BorrowedFd<'_>, limit: Duration) -> bool {
-    let end = Instant::now() + limit;
+    ready_within(&mut [PollFd::new(fd, PollFlags::POLLIN)], Instant::now().checked_add(limit))
+}
+
+/// Waits until `fd` has room for more, at most `limit`.
+#[must_use]
+pub fn writable_within(fd: BorrowedFd<'_>, limit: Duration) -> bool {
+    ready_within(&mut [PollFd::new(fd, PollFlags::POLLOUT)], Instant::now().checked_add(limit))
+}
+
+/// Waits until some of `fds` are readable, and says which; none of them once `until` has come. Without it for as long as it takes:
+/// one of them must be the descriptor of what ends the wait.
+#[must_use]
+pub fn readable_among<const N: usize>(fds: [BorrowedFd<'_>; N], until: Option<Instant>) -> [bool; N] {
+    let mut polled = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    let some = ready_within(&mut polled, until);
+    polled.map(|fd| some && fd.any().unwrap_or(true))
+}
+
+fn ready_within(fds: &mut [PollFd<'_>], until: Option<Instant>) -> bool {
     loop {
-        let left = end.saturating_duration_since(Instant::now());
-        let millis = i32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
-        let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout) {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let millis = left.map_or(-1, |left| i32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i32::MAX));
+        match poll(fds, PollTimeout::try_from(millis).unwrap_or(PollTimeout::NONE)) {
             Err(nix::Error::EINTR) => {}
+            // A wait of weeks ends no sooner than the longest that the kernel knows.
+            Ok(0) if millis == i32::MAX => {}
             Ok(0) | Err(_) => return false,
             Ok(_) => return true,
         }

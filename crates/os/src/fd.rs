@@ -50,6 +50,15 @@ impl From<OwnedFd> for Fd {
     }
 }
 
+impl From<Fd> for OwnedFd {
+    /// Gives it away: it is no longer ganger's own.
+    fn from(fd: Fd) -> Self {
+        let Fd { _listed, fd } = fd;
+        drop(_listed);
+        fd
+    }
+}
+
 impl AsFd for Fd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -65,6 +74,20 @@ pub(crate) fn close_own_except(keep: &[RawFd]) {
     own().retain(|fd| keep.contains(fd));
 }
 
+/// Closes every descriptor from 3 up but `keep`, in a process that will never use the owners of any other again.
+pub(crate) fn close_all_except(keep: &[RawFd]) {
+    let mut keep: Vec<RawFd> = keep.iter().copied().filter(|fd| *fd >= 3).collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for fd in keep {
+        if fd > first {
+            close_range(first, fd - 1);
+        }
+        first = fd + 1;
+    }
+    close_range(first, RawFd::MAX);
+}
+
 /// Empties the list in a forked child that has closed, or replaced, everything on it.
 pub(crate) fn forget_own() {
     own().clear();
@@ -75,11 +98,16 @@ pub(crate) fn close_from(first: RawFd) {
     if without(Protection::DescriptorHygiene) {
         return;
     }
-    let first = libc::c_uint::try_from(first).expect("descriptors are not negative");
-    // SAFETY: close_range takes plain numbers; the caller gives up every descriptor above, and no owner of one runs again.
-    let done = unsafe { libc::close_range(first, libc::c_uint::MAX, 0) };
+    close_range(first, RawFd::MAX);
+}
+
+/// Closes the descriptors from `first` to `last`, whose owners the caller gives up.
+fn close_range(first: RawFd, last: RawFd) {
+    let number = |fd: RawFd| libc::c_uint::try_from(fd).expect("descriptors are not negative");
+    // SAFETY: close_range takes plain numbers; the caller gives up every descriptor in between, and no owner of one runs again.
+    let done = unsafe { libc::close_range(number(first), number(last), 0) };
     if done != 0 {
-        for fd in first as RawFd..1024 {
+        for fd in first..last.min(1024) {
             let _ = nix::unistd::close(fd);
         }
     }
@@ -90,6 +118,17 @@ pub(crate) fn place(fd: BorrowedFd<'_>, target: RawFd) -> io::Result<()> {
     // SAFETY: dup2 takes plain numbers; `target` is one of the fixed slots (0 to 4) that this process gives to ganger.
     let done = unsafe { libc::dup2(fd.as_raw_fd(), target) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Makes `fd` this process's standard stream `number`, 0 to 2, in a process that belongs to ganger.
+///
+/// # Errors
+/// When there is no such standard stream, or the system refuses it.
+pub fn replace_standard(number: usize, fd: BorrowedFd<'_>) -> io::Result<()> {
+    match number {
+        0..=2 => place(fd, number as RawFd),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
 }
 
 /// Points standard input at `/dev/null`: a worker must not eat what the supervisor's user types.

@@ -72,12 +72,13 @@ mod tests {
     fn hello() -> impl Strategy<Value = Hello> {
         let preload = prop::option::of((any::<u64>(), vec(any::<u8>(), 0..40)));
         let method = prop::sample::select(vec![Method::Forkserver, Method::Spawn, Method::Fork]);
-        (method, any::<i32>(), any::<(u64, u64)>(), any::<bool>(), preload, ["\\PC{0,20}", "\\PC{0,20}"]).prop_map(
-            |(method, supervisor, image, stdout_to_stderr, preload, [name, group])| Hello {
+        (method, any::<i32>(), any::<(u64, u64)>(), any::<[bool; 2]>(), preload, ["\\PC{0,20}", "\\PC{0,20}"]).prop_map(
+            |(method, supervisor, image, [stdout_to_stderr, single], preload, [name, group])| Hello {
                 method,
                 supervisor,
                 image,
                 stdout_to_stderr,
+                single,
                 preload: preload.map(|(entry, arguments)| (EntryPoint::from_wire(entry), arguments)),
                 name,
                 group,
@@ -90,8 +91,8 @@ mod tests {
         let sound = prop_oneof![
             hello().prop_map(|hello| hello.to_packet()),
             any::<(u32, u32)>().prop_map(|(slot, generation)| Request::Start { slot, generation }.to_packet()),
-            (1_u8..9, vec(any::<u8>(), 0..60)).prop_map(|(kind, body)| [&[kind, 1], &body[..]].concat()),
-            "worker:[0-9]{1,12}:[0-9]{1,12}:-?[0-9]{1,12}:\\PC{0,9}".prop_map(String::into_bytes),
+            (1_u8..9, vec(any::<u8>(), 0..60)).prop_map(|(kind, body)| [&[kind, 2], &body[..]].concat()),
+            "worker:[0-9]{1,12}:[0-9]{1,12}:-?[0-9]{1,12}:[01]:\\PC{0,9}".prop_map(String::into_bytes),
         ];
         let replaced = vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
         (sound, replaced, any::<prop::sample::Index>()).prop_map(|(mut bytes, replaced, cut)| {

@@ -10,6 +10,7 @@
 pub mod catch;
 pub mod cgroup;
 pub mod child;
+pub mod ending;
 pub mod fd;
 pub mod frozen;
 pub mod huge;
@@ -21,6 +22,7 @@ pub mod memory;
 pub mod mutant;
 pub mod output;
 pub mod page;
+pub mod per_process;
 pub mod plain;
 pub mod poll;
 pub mod probe;

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::uio::{pread, pwrite};
 
 use crate::mapping::Mapping;
@@ -18,8 +19,12 @@ use crate::mapping::Mapping;
 /// touched. `name` shows in `/proc`.
 ///
 /// # Errors
-/// When `length` is more than a file can have, or when descriptors are short.
+/// When `length` is more than a file can have, or may have (`RLIMIT_FSIZE`), or when descriptors are short.
 pub fn create(name: &CStr, length: usize) -> io::Result<OwnedFd> {
+    // Beyond it the kernel would answer with a signal.
+    if length as u64 > getrlimit(Resource::RLIMIT_FSIZE)?.0 {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let memory = memfd_create(name, flags)?;
     let size = i64::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;

@@ -5,9 +5,11 @@ mod receive;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
 
+use crate::child::writable_within;
 use crate::fd::Fd;
 use receive::receive;
 
@@ -76,6 +78,23 @@ pub fn send_all(fd: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let sent = send(fd.as_fd(), &[IoSlice::new(bytes)], &[], MsgFlags::empty())?;
         bytes = bytes.get(sent..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Writes all of `bytes`, which are not empty, and descriptors with the first of them, waiting up to `limit` each time that there
+/// is no room.
+///
+/// # Errors
+/// When the other end is gone, or `TimedOut` when it makes no room.
+pub fn send_within(fd: impl AsFd, mut bytes: &[u8], mut fds: &[BorrowedFd<'_>], limit: Duration) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let sent = send_now_with(&fd, bytes, fds)?;
+        if sent > 0 {
+            (bytes, fds) = (bytes.get(sent..).unwrap_or_default(), &[]);
+        } else if !writable_within(fd.as_fd(), limit) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
     }
     Ok(())
 }

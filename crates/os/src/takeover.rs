@@ -18,7 +18,7 @@ use crate::{image, title};
 /// What the library does in processes that this layer starts.
 #[derive(Clone, Copy, Debug)]
 pub struct Hooks {
-    /// Runs tasks until the link ends.
+    /// Runs tasks until the link ends, or, in a seat without a page, the one call that comes on it.
     pub worker: fn(Seat) -> !,
     /// Runs the user's `preload` function, given its shim's offset and arguments; the error is its message.
     pub preload: fn(image::EntryPoint, &[u8]) -> Result<(), String>,
@@ -33,8 +33,8 @@ pub static TAKEOVER: [Hooks];
 pub struct Seat {
     /// The stream to the supervisor.
     pub link: Fd,
-    /// The memory shared with the supervisor.
-    pub page: Page,
+    /// The memory shared with the supervisor; a process that makes a single call has none.
+    pub page: Option<Page>,
     /// Which place in the gang it has.
     pub slot: u32,
     /// The how-many-th worker of that place it is.

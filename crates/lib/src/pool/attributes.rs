@@ -12,7 +12,7 @@ use crate::{Error, cpu};
 
 /// What the builder was told.
 #[derive(Debug)]
-pub(super) struct Attributes {
+pub(crate) struct Attributes {
     rlimits: Vec<(Rlimit, RlimitBounds)>,
     niceness: Option<i32>,
     pin: Option<Pin>,
@@ -63,15 +63,14 @@ impl Builder {
     /// # Ok::<(), ganger::Error>(())
     /// ```
     pub fn rlimit(mut self, resource: Rlimit, bounds: impl Into<RlimitBounds>) -> Self {
-        self.attributes.rlimits.retain(|(known, _)| *known != resource);
-        self.attributes.rlimits.push((resource, bounds.into()));
+        self.attributes.set_rlimit(resource, bounds.into());
         self
     }
 
     /// The niceness of workers, from -20 (they go first) to 19 (they go last); without it, that of the thread that builds
     /// the pool. Less than that needs a right to it (`CAP_SYS_NICE`, or `RLIMIT_NICE`). Python's `os.setpriority`.
     pub fn nice(mut self, niceness: i32) -> Self {
-        self.attributes.niceness = Some(niceness);
+        self.attributes.set_niceness(niceness);
         self
     }
 
@@ -85,7 +84,7 @@ impl Builder {
 
     /// As [`pin`](Self::pin), with these processors.
     pub fn pin_to(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
-        self.attributes.pin = Some(Pin::To(cpus.into_iter().collect()));
+        self.attributes.set_cpus(cpus.into_iter().collect());
         self
     }
 
@@ -115,8 +114,21 @@ impl Builder {
 }
 
 impl Attributes {
+    pub(crate) fn set_rlimit(&mut self, resource: Rlimit, bounds: RlimitBounds) {
+        self.rlimits.retain(|(known, _)| *known != resource);
+        self.rlimits.push((resource, bounds));
+    }
+
+    pub(crate) fn set_niceness(&mut self, niceness: i32) {
+        self.niceness = Some(niceness);
+    }
+
+    pub(crate) fn set_cpus(&mut self, cpus: Vec<usize>) {
+        self.pin = Some(Pin::To(cpus));
+    }
+
     /// What workers are to do, if the kernel lets them; whether their output is captured.
-    pub(super) fn resolve(&self, captured: bool) -> Result<Resolved, Error> {
+    pub(crate) fn resolve(&self, captured: bool) -> Result<Resolved, Error> {
         let rlimits = self.rlimits.iter().map(|(resource, bounds)| limit(*resource, *bounds, captured));
         Ok(Resolved {
             rlimits: rlimits.collect::<Result<_, _>>()?,

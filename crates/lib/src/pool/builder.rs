@@ -18,7 +18,7 @@ use super::feed::LookAhead;
 use super::gang::Gang;
 use super::output::{Capture, Outlet};
 use super::sink::deadline;
-use super::start::{StartMethod, Stdout};
+use super::start::Stdout;
 use super::terms::Retry;
 use crate::TaskOutput;
 use crate::captured::{Captured, with_closure};
@@ -31,7 +31,7 @@ use crate::wire::codec::encode;
 use crate::wire::descriptor::Parcel;
 use crate::wire::message::{Call, Setup};
 use crate::worker::HOOKS;
-use crate::{Error, ErrorKind, cpu};
+use crate::{Error, ErrorKind, StartMethod, cpu};
 
 /// The settings of a pool; [`Pool::builder`] makes one.
 ///
@@ -78,7 +78,7 @@ impl Default for Builder {
     fn default() -> Self {
         Self {
             workers: None,
-            method: StartMethod::default(),
+            method: crate::start_method(),
             preload: None,
             initializer: None,
             chunksize: None,
@@ -110,7 +110,7 @@ impl Builder {
         self
     }
 
-    /// Where workers come from.
+    /// Where workers come from; without it, what [`start_method`](crate::start_method) says.
     pub fn start_method(mut self, method: StartMethod) -> Self {
         self.method = method;
         self
@@ -424,6 +424,7 @@ impl Builder {
             group,
             variables,
             stdout_to_stderr: self.stdout == Stdout::ToStderr,
+            single: false,
             threads_allowed: self.threads_allowed,
             limit: self.start_timeout,
         };
@@ -459,7 +460,7 @@ fn unfit_error(what: &str, unfit: &Unfit) -> Error {
     Error::new(ErrorKind::InvalidSetting, format!("{what} {unfit}"))
 }
 
-fn start_error(error: StartError) -> Error {
+pub(crate) fn start_error(error: StartError) -> Error {
     let kind = match &error {
         StartError::Threads(_) | StartError::Callback => ErrorKind::Threads,
         StartError::Failed(text) if text.starts_with("preload") => ErrorKind::Preload,

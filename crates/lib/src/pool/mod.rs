@@ -27,12 +27,14 @@ pub(crate) mod status;
 mod terms;
 mod wait;
 
+pub(crate) use attributes::Attributes;
 pub use builder::Builder;
+pub(crate) use builder::start_error;
 pub use callbacks::Callbacks;
 pub use handle::AsyncResult;
 pub use imap::{IMap, IMapUnordered, Indexed};
 pub use methods::Pool;
-pub use start::{StartMethod, Stdout};
+pub use start::Stdout;
 pub use status::{RunningTask, WorkerStatus};
 pub use terms::{Retry, RetryOn};
 pub use wait::{ReturnWhen, Waited, wait};

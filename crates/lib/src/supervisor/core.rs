@@ -313,7 +313,7 @@ impl Core {
         link.push_descriptors(&self.setup.descriptors);
         link.push(header, &self.setup.bytes);
         tracing::debug!(worker = worker.slot, generation = worker.generation, "starting a worker");
-        let asked = guardian.start(worker.slot, worker.generation, theirs, memory);
+        let asked = guardian.start(worker.slot, worker.generation, theirs, Some(memory));
         self.unflushed.push(worker);
         self.watch_guardian();
         // A guardian that cannot be asked is dead, which its own descriptor reports.

@@ -5,6 +5,7 @@
 //! * [`claim`]: the word in shared memory by which a task is claimed.
 //! * [`aside`]: large payloads beside their frames.
 //! * [`descriptor`]: open descriptors beside a message.
+//! * [`letter`]: a message with descriptors, to and from a process that makes one call; [`order`]: what it is told.
 //! * [`message`]: the contents of the frames that are not task arguments. [`attributes`]: of these, what a worker may use.
 
 pub(crate) mod aside;
@@ -13,7 +14,9 @@ pub(crate) mod claim;
 pub(crate) mod codec;
 pub(crate) mod descriptor;
 pub(crate) mod frame;
+pub(crate) mod letter;
 pub(crate) mod message;
+pub(crate) mod order;
 
 #[cfg(test)]
 mod claim_model;

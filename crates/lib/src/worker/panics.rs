@@ -21,11 +21,28 @@ pub(crate) fn install_hook() {
         if std::thread::current().id() != home {
             return previous(info);
         }
-        let location = info.location().map(ToString::to_string).unwrap_or_default();
-        let backtrace = stack();
-        // The panic may come while another one is being kept; then the first one stays.
-        let _ = LAST.try_with(|last| last.try_borrow_mut().map(|mut last| *last = Some((location, backtrace))));
+        keep(info);
     }));
+}
+
+/// Makes this process, which belongs to ganger, keep a panic's place and stack, and print it as always: whoever has started
+/// a process may never ask how it ended.
+pub(super) fn install_printing_hook() {
+    let home = std::thread::current().id();
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+        previous(info);
+        if std::thread::current().id() == home {
+            keep(info);
+        }
+    }));
+}
+
+fn keep(info: &PanicHookInfo<'_>) {
+    let location = info.location().map(ToString::to_string).unwrap_or_default();
+    let backtrace = stack();
+    // The panic may come while another one is being kept; then the first one stays.
+    let _ = LAST.try_with(|last| last.try_borrow_mut().map(|mut last| *last = Some((location, backtrace))));
 }
 
 /// The stack of this thread as text.

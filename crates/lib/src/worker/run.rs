@@ -5,13 +5,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use ganger_os::Seat;
 use ganger_os::child::{leave, own_peak_memory};
 use ganger_os::fd::Fd;
 use ganger_os::image::{EntryPoint, Shim};
 use ganger_os::page::Page;
 use ganger_os::socket::{self, Arrivals, Received};
 use ganger_os::thread::ForkCheck;
+use ganger_os::{Seat, ending};
 
 use tracing::span::EnteredSpan;
 
@@ -27,13 +27,14 @@ use crate::wire::frame::{HEADER, Header, Inbox, Kind, MOST_BYTES};
 use crate::wire::message::{Definition, Failure, MARKS, Marks, PRINTED, Setup, Status, tag, untag};
 
 /// The exit code of a worker that could not get ready, or could not go on.
-const UNABLE: i32 = 1;
+pub(super) const UNABLE: i32 = 1;
 
 /// Works until the supervisor says goodbye or is gone.
 pub(super) fn work(seat: Seat) -> ! {
     let Ok(fork_check) = ForkCheck::new() else { leave(UNABLE) };
     // For the life of the process, so that tasks can look at its flags from wherever they are.
-    let page: &'static Page = Box::leak(Box::new(seat.page));
+    let Some(page) = seat.page else { leave(UNABLE) };
+    let page: &'static Page = Box::leak(Box::new(page));
     context::set_flags(page.stop(), page.listens());
     let mut worker = Worker {
         name: (seat.slot, seat.generation),
@@ -55,6 +56,8 @@ pub(super) fn work(seat: Seat) -> ! {
     let code = worker.run();
     tracing::debug!(tasks = worker.tasks, code, "leaving");
     flush();
+    // For the processes that tasks have started.
+    ending::end();
     leave(code)
 }
 
@@ -420,7 +423,7 @@ pub(crate) fn fail(out: &mut Vec<u8>, status: Status, message: &str) -> u8 {
     put_failure(out, Failure { message: message.to_owned(), ..Failure::default() }, status)
 }
 
-fn put_failure(out: &mut Vec<u8>, failure: Failure, status: Status) -> u8 {
+pub(super) fn put_failure(out: &mut Vec<u8>, failure: Failure, status: Status) -> u8 {
     let failure = Failure { peak_memory: own_peak_memory(), ..failure };
     encode(&failure, out).expect("plain text and numbers can always be encoded");
     status as u8

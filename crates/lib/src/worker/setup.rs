@@ -43,7 +43,7 @@ pub(super) fn own_memory(wanted: bool) -> Result<u64, String> {
 }
 
 /// Gives this process its attributes. It has one thread so far: whatever starts later inherits them.
-fn adopt(attributes: &Attributes, slot: u32) -> Result<(), String> {
+pub(super) fn adopt(attributes: &Attributes, slot: u32) -> Result<(), String> {
     let failed = |what: String| move |error: io::Error| format!("cannot {what}: {error}");
     if let Some(cpu) = attributes.cpu_of(slot) {
         scheduling::pin_to(cpu).map_err(failed(format!("run on processor {cpu} only")))?;

@@ -26,6 +26,8 @@ pub(crate) struct WorkerOrder {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
     pub(crate) guardian: i32,
+    /// Whether it shares memory with its supervisor.
+    pub(crate) page: bool,
     pub(crate) pool: String,
 }
 
@@ -34,7 +36,8 @@ impl Order {
         match self {
             Self::Guardian => "guardian".to_owned(),
             Self::Worker(order) => {
-                format!("worker:{}:{}:{}:{}", order.slot, order.generation, order.guardian, order.pool)
+                let page = u8::from(order.page);
+                format!("worker:{}:{}:{}:{page}:{}", order.slot, order.generation, order.guardian, order.pool)
             }
         }
     }
@@ -43,11 +46,16 @@ impl Order {
         if text == "guardian" {
             return Some(Self::Guardian);
         }
-        let mut parts = text.strip_prefix("worker:")?.splitn(4, ':');
+        let mut parts = text.strip_prefix("worker:")?.splitn(5, ':');
         Some(Self::Worker(WorkerOrder {
             slot: parts.next()?.parse().ok()?,
             generation: parts.next()?.parse().ok()?,
             guardian: parts.next()?.parse().ok()?,
+            page: match parts.next()? {
+                "0" => false,
+                "1" => true,
+                _ => return None,
+            },
             pool: parts.next()?.to_owned(),
         }))
     }
@@ -137,17 +145,22 @@ pub(crate) fn close_on_exec(fd: impl AsFd) {
 }
 
 fn become_worker(hooks: &'static Hooks, order: WorkerOrder) -> i32 {
-    fd::close_from(5);
+    fd::close_from(if order.page { 5 } else { 4 });
     die_with(order.guardian);
     signal::for_worker();
-    title::set_title(&format!("ganger: worker {}", order.slot));
+    title::set_title(&worker_title(order.slot, order.page));
     offer_to_oom_killer();
-    let memory = adopt(4);
-    let Ok(page) = Page::open(memory.as_fd()) else { return REFUSED };
+    let memory = order.page.then(|| adopt(4));
+    let Ok(page) = memory.as_ref().map(|memory| Page::open(memory.as_fd())).transpose() else { return REFUSED };
     drop(memory);
     let link = Fd::from(adopt(3));
     close_on_exec(&link);
     (hooks.worker)(Seat { link, page, slot: order.slot, generation: order.generation, pool: order.pool })
+}
+
+/// What `ps` shows for a process that has not been told more about itself.
+pub(crate) fn worker_title(slot: u32, page: bool) -> String {
+    if page { format!("ganger: worker {slot}") } else { "ganger: process".to_owned() }
 }
 
 /// Makes this process die when `parent` does.
@@ -173,15 +186,16 @@ mod tests {
 
     #[test]
     fn orders_survive_the_journey() {
-        let worker = WorkerOrder { slot: 2, generation: 7, guardian: 123, pool: "a:b".to_owned() };
-        for order in [Order::Guardian, Order::Worker(worker)] {
+        let worker = WorkerOrder { slot: 2, generation: 7, guardian: 123, page: true, pool: "a:b".to_owned() };
+        let process = WorkerOrder { page: false, ..worker.clone() };
+        for order in [Order::Guardian, Order::Worker(worker), Order::Worker(process)] {
             assert_eq!(Order::from_text(&order.to_text()), Some(order));
         }
     }
 
     #[test]
     fn what_a_user_may_have_set_is_no_order() {
-        for text in ["", "1", "worker", "worker:", "worker:1:2", "worker:x:1:1:p", "guardian "] {
+        for text in ["", "1", "worker", "worker:", "worker:1:2", "worker:x:1:1:1:p", "worker:1:1:1:2:p", "guardian "] {
             assert_eq!(Order::from_text(text), None, "{text:?}");
         }
     }

@@ -9,7 +9,7 @@ use crate::image::EntryPoint;
 use crate::socket::Packet;
 
 /// Changes with every change of the packets.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The first packet that the guardian gets: everything about its pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(crate) struct Hello {
     /// Device and inode of the executable.
     pub(crate) image: (u64, u64),
     pub(crate) stdout_to_stderr: bool,
+    /// It starts one process, and leaves when that is dead.
+    pub(crate) single: bool,
     pub(crate) preload: Option<(EntryPoint, Vec<u8>)>,
     pub(crate) name: String,
     /// The directory of the control group to join; empty for none.
@@ -29,7 +31,7 @@ pub(crate) struct Hello {
 /// What the supervisor asks for afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// Start a worker; its link and its page travel with the packet.
+    /// Start a worker; its link and its page, if it has one, travel with the packet.
     Start { slot: u32, generation: u32 },
     /// Kill everything and leave.
     Shutdown,
@@ -168,6 +170,7 @@ impl Hello {
             .u64(self.image.0)
             .u64(self.image.1)
             .u32(self.stdout_to_stderr.into())
+            .u32(self.single.into())
             .u32(present)
             .u64(entry)
             .bytes(arguments)
@@ -182,11 +185,13 @@ impl Hello {
         let supervisor = body.i32()?;
         let image = (body.u64()?, body.u64()?);
         let stdout_to_stderr = body.u32()? != 0;
+        let single = body.u32()? != 0;
         let present = body.u32()? != 0;
         let entry = EntryPoint::from_wire(body.u64()?);
         let arguments = body.bytes()?.to_vec();
         let preload = present.then_some((entry, arguments));
-        Ok(Self { method, supervisor, image, stdout_to_stderr, preload, name: body.text()?, group: body.text()? })
+        let (name, group) = (body.text()?, body.text()?);
+        Ok(Self { method, supervisor, image, stdout_to_stderr, single, preload, name, group })
     }
 }
 
@@ -282,6 +287,7 @@ mod tests {
             supervisor: 4711,
             image: (1, u64::MAX),
             stdout_to_stderr: true,
+            single: true,
             preload: Some((EntryPoint::from_wire(77), vec![1, 2, 3])),
             name: "größe".to_owned(),
             group: "/sys/fs/cgroup/x".to_owned(),
@@ -301,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_version_1_are_fixed() {
+    fn the_bytes_of_version_2_are_fixed() {
         let exit = WorkerExit {
             slot: 1,
             generation: 2,
@@ -309,7 +315,7 @@ mod tests {
             usage: Usage { peak_memory: 3, processor_time: Duration::from_nanos(4) },
         };
         let expected =
-            [8, 1, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0];
+            [8, 2, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(reports::exited(&exit), expected);
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use nix::unistd::{ForkResult, Pid, fork, setpgid};
 
 use super::Method;
-use super::boot::{close_on_exec, die_with, offer_to_oom_killer};
+use super::boot::{close_on_exec, die_with, offer_to_oom_killer, worker_title};
 use crate::child::leave;
 use crate::fd::{self, Fd, adopt};
 use crate::page::Page;
@@ -24,7 +24,7 @@ pub(crate) struct Birth<'a> {
 }
 
 /// Forks a worker; returns its process id in the guardian, and not at all in the worker.
-pub(crate) fn fork_worker(birth: Birth<'_>, link: &Fd, memory: &Fd) -> io::Result<i32> {
+pub(crate) fn fork_worker(birth: Birth<'_>, link: &Fd, memory: Option<&Fd>) -> io::Result<i32> {
     let guardian = std::process::id().cast_signed();
     // SAFETY: the guardian has one thread (checked when it began to serve, after `preload`), so no lock is held by a
     // thread that the child lacks.
@@ -43,13 +43,13 @@ pub(crate) fn fork_worker(birth: Birth<'_>, link: &Fd, memory: &Fd) -> io::Resul
     }
 }
 
-fn run(birth: Birth<'_>, guardian: i32, link: &Fd, memory: &Fd) -> io::Result<()> {
+fn run(birth: Birth<'_>, guardian: i32, link: &Fd, memory: Option<&Fd>) -> io::Result<()> {
     die_with(guardian);
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
     signal::for_worker();
-    title::set_title(&format!("ganger: worker {}", birth.slot));
+    title::set_title(&worker_title(birth.slot, memory.is_some()));
     offer_to_oom_killer();
-    let page = Page::open(memory.as_fd())?;
+    let page = memory.map(|memory| Page::open(memory.as_fd())).transpose()?;
     let link = keep_only(birth.method, link)?;
     let Birth { slot, generation, pool, hooks, .. } = birth;
     (hooks.worker)(Seat { link, page, slot, generation, pool: pool.to_owned() })

@@ -19,7 +19,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getppid};
 
-use super::boot::{Order, WorkerOrder};
+use super::boot::{Order, WorkerOrder, worker_title};
 use super::control::{Hello, Request, WorkerExit, reports};
 use super::forkserver::{Birth, fork_worker};
 use super::spawn::Executable;
@@ -62,6 +62,8 @@ struct Guardian {
     executable: Option<Executable>,
     workers: HashMap<i32, (u32, u32)>,
     outbox: VecDeque<(Vec<u8>, Option<PidFd>)>,
+    /// It has started a process.
+    served: bool,
     _deaths_listed: Listed,
 }
 
@@ -84,10 +86,10 @@ impl Guardian {
         }
         let executable = (hello.method == Method::Spawn).then(Executable::open).transpose()?;
         let deaths = deaths()?;
-        let listed = Listed::new(&deaths);
         let outbox = VecDeque::from([(reports::ready(), None)]);
         let workers = HashMap::new();
-        Ok(Self { control, hello, hooks, supervisor, deaths, executable, workers, outbox, _deaths_listed: listed })
+        let (served, _deaths_listed) = (false, Listed::new(&deaths));
+        Ok(Self { control, hello, hooks, supervisor, deaths, executable, workers, outbox, served, _deaths_listed })
     }
 
     fn run(&mut self) -> i32 {
@@ -116,6 +118,11 @@ impl Guardian {
         if deaths {
             self.clear_deaths()?;
             self.bury()?;
+            if self.hello.single && self.served && self.workers.is_empty() {
+                // Two packets fit into any socket.
+                self.send()?;
+                return Ok(Next::Leave);
+            }
         }
         if control { self.obey_next() } else { Ok(Next::Continue) }
     }
@@ -162,6 +169,10 @@ impl Guardian {
             Request::Shutdown => Ok(Next::Leave),
             Request::Start { slot, generation } => {
                 self.start(slot, generation, &packet.fds);
+                drop(packet.fds);
+                if self.hello.single && self.served {
+                    self.let_go();
+                }
                 Ok(Next::Continue)
             }
         }
@@ -171,6 +182,7 @@ impl Guardian {
         let report = match self.create(slot, generation, fds) {
             Ok((pid, pidfd)) => {
                 self.workers.insert(pid, (slot, generation));
+                self.served = true;
                 (reports::started(slot, generation, pid), Some(pidfd))
             }
             Err(error) => {
@@ -181,20 +193,30 @@ impl Guardian {
         self.outbox.push_back(report);
     }
 
+    /// A copy of the caller that has made the one process that it was made for holds the caller's descriptors for nobody:
+    /// open, they would hide from others that the process, or the caller, has closed its own.
+    fn let_go(&self) {
+        let own = [self.control.as_fd(), self.supervisor.as_fd(), self.deaths.as_fd()];
+        let to_send = self.outbox.iter().filter_map(|(_, pidfd)| pidfd.as_ref().map(AsFd::as_fd));
+        let needed: Vec<RawFd> = own.into_iter().chain(to_send).map(|fd| fd.as_raw_fd()).collect();
+        fd::close_all_except(&needed);
+    }
+
     fn create(&self, slot: u32, generation: u32, fds: &[Fd]) -> io::Result<(i32, PidFd)> {
         // They are missing when this process's table of descriptors is full.
-        let [link, memory] = fds else { return Err(io::Error::from_raw_os_error(libc::EMFILE)) };
+        let (link, memory) = match fds {
+            [link, memory] => (link, Some(memory)),
+            [link] => (link, None),
+            _ => return Err(io::Error::from_raw_os_error(libc::EMFILE)),
+        };
         let pool = self.hello.name.as_str();
         let pid = if let Some(executable) = &self.executable {
             let guardian = std::process::id().cast_signed();
-            let order = Order::Worker(WorkerOrder { slot, generation, guardian, pool: pool.to_owned() });
+            let (page, pool) = (memory.is_some(), pool.to_owned());
+            let order = Order::Worker(WorkerOrder { slot, generation, guardian, page, pool });
+            let fds: Vec<_> = [Some(link), memory].into_iter().flatten().map(AsFd::as_fd).collect();
             // The variables with defaults are in this process's own environment, and passed on with it.
-            executable.spawn(
-                &format!("ganger: worker {slot}"),
-                &order.to_text(),
-                &[],
-                &[link.as_fd(), memory.as_fd()],
-            )?
+            executable.spawn(&worker_title(slot, page), &order.to_text(), &[], &fds)?
         } else {
             fork_worker(Birth { slot, generation, method: self.hello.method, pool, hooks: self.hooks }, link, memory)?
         };

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,8 @@ pub struct Plan {
     pub variables: Vec<(String, String)>,
     /// What workers print must not mix with the program's own output.
     pub stdout_to_stderr: bool,
+    /// The guardian starts one process, and leaves when that is dead.
+    pub single: bool,
     /// The caller has promised that forking beside its threads is sound.
     pub threads_allowed: bool,
     /// How long the guardian may take until it is ready.
@@ -116,8 +118,9 @@ pub struct Guardian {
 struct Asked {
     slot: u32,
     generation: u32,
-    /// The worker's link and its memory.
-    fds: [Fd; 2],
+    /// The worker's own.
+    link: Fd,
+    memory: Option<Fd>,
 }
 
 fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
@@ -228,13 +231,37 @@ impl Guardian {
         self.group.as_deref()
     }
 
-    /// Asks for a worker with this link and this memory; [`Report::Started`] or [`Report::StartFailed`] is the answer.
+    /// Asks for a worker with this link and this memory, or for a process that makes one call and needs none;
+    /// [`Report::Started`] or [`Report::StartFailed`] is the answer.
     ///
     /// # Errors
     /// When the guardian is gone.
-    pub fn start(&mut self, slot: u32, generation: u32, link: Fd, memory: Fd) -> io::Result<()> {
-        self.outbox.push_back(Asked { slot, generation, fds: [link, memory] });
+    pub fn start(&mut self, slot: u32, generation: u32, link: Fd, memory: Option<Fd>) -> io::Result<()> {
+        self.outbox.push_back(Asked { slot, generation, link, memory });
         self.flush()
+    }
+
+    /// The next report, waiting for it until `until`; `None` when there was none by then.
+    ///
+    /// # Errors
+    /// When the guardian is dead and has said all that it had to say, or talks nonsense.
+    pub fn receive_until(&mut self, until: Instant) -> io::Result<Option<Report>> {
+        loop {
+            self.flush()?;
+            if let Some(report) = self.receive()? {
+                return Ok(Some(report));
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            // With requests that wait for room it comes back to them soon, as this waits for reports.
+            let left = if self.wants_to_write() { left.min(Duration::from_millis(1)) } else { left };
+            if self.wait(left) {
+                let last = self.receive()?;
+                return last.map(Some).ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
+            }
+        }
     }
 
     /// Sends what the socket had no room for; it is writable again when it has. What cannot be sent for want of something
@@ -244,9 +271,9 @@ impl Guardian {
     /// # Errors
     /// When the guardian is gone.
     pub fn flush(&mut self) -> io::Result<()> {
-        while let Some(Asked { slot, generation, fds }) = self.outbox.front() {
+        while let Some(Asked { slot, generation, link, memory }) = self.outbox.front() {
             let (slot, generation) = (*slot, *generation);
-            let raw = fds.each_ref().map(|fd| fd.as_fd().as_raw_fd());
+            let raw: Vec<RawFd> = [link].into_iter().chain(memory).map(|fd| fd.as_fd().as_raw_fd()).collect();
             match send_packet(&self.control, &Request::Start { slot, generation }.to_packet(), &raw) {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -340,6 +367,7 @@ fn hello(plan: Plan) -> io::Result<Hello> {
         supervisor: std::process::id().cast_signed(),
         image: image::identity()?,
         stdout_to_stderr: plan.stdout_to_stderr,
+        single: plan.single,
         preload: plan.preload,
         name: plan.name,
     })
