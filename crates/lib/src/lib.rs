@@ -19,6 +19,7 @@ mod containment;
 mod cpu;
 mod error;
 mod identity;
+pub mod manager;
 mod outcome;
 mod output;
 mod pool;
@@ -39,8 +40,9 @@ pub use captured::Captured;
 pub use containment::{Containment, Measure, Scope, containment};
 pub use cpu::cpu_count;
 pub use error::{Error, ErrorKind, Timeout};
-pub use ganger_macros::task;
+pub use ganger_macros::{managed, task};
 pub use identity::{CurrentProcess, ParentProcess, current_process, parent_process};
+pub use manager::{Manager, ManagerBuilder};
 pub use outcome::{TaskError, TaskErrorKind};
 pub use output::{TaskOutput, Written};
 pub use pool::{
@@ -51,11 +53,11 @@ pub use process::{ChildProcess, Process, ProcessBuilder, Stdio, active_children}
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
 pub use shared::{Array, Element, Integer, Number, Plain, Rows, RowsMut, SealedArray, SharedArray, Value};
+pub use start_method::{StartMethod, all_start_methods, force_start_method, set_start_method, start_method};
 pub use sync::{
     Abandoned, Barrier, BoundedSemaphore, Condition, Event, Lock, LockGuard, Permit, RLock, RLockGuard, ReadGuard,
     RwLock, Semaphore, WriteGuard,
 };
-pub use start_method::{StartMethod, all_start_methods, force_start_method, set_start_method, start_method};
 pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
 pub use wire::descriptor::Descriptor;

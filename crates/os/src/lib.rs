@@ -27,6 +27,7 @@ pub mod plain;
 pub mod poll;
 pub mod probe;
 pub mod process;
+pub mod random;
 pub mod rlimit;
 pub mod scheduling;
 pub mod signal;
