@@ -200,6 +200,14 @@ pub fn receive_waiting(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Received>
     receive_bytes(fd.as_fd(), buffer, MsgFlags::empty())
 }
 
+/// Whether the other end is closed and all was read, without waiting nor reading.
+pub fn has_ended(fd: impl AsFd) -> bool {
+    matches!(
+        receive_bytes(fd.as_fd(), &mut [0], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK),
+        Ok(Received::End) | Err(_)
+    )
+}
+
 fn receive_bytes(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: MsgFlags) -> io::Result<Received> {
     loop {
         match recv(fd.as_raw_fd(), buffer, flags) {

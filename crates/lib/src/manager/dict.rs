@@ -29,7 +29,7 @@ handle! {
     /// let manager = Manager::new()?;
     /// let totals: Dict<String, u64> = manager.dict()?;
     /// let pool = Pool::new(2)?;
-    /// pool.map(ganger::partial(count, (totals.clone(),)), ["to be or".to_owned(), "not to be".to_owned()])?;
+    /// let _: Vec<()> = pool.map(ganger::partial(count, (totals.clone(),)), ["to be or".to_owned(), "not to be".to_owned()])?;
     /// assert_eq!(totals.get("be")?, Some(2));
     /// assert_eq!(totals.len()?, 4);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -11,13 +11,13 @@ handle! {
     /// A flag in a [`Manager`](super::Manager) that processes wait for. Python's `Manager().Event()`.
     ///
     /// ```
-    /// use ganger::{Manager, Pool};
+    /// use ganger::{AsyncResult, Manager, Pool};
     /// use ganger::manager::Event;
     ///
     /// let manager = Manager::new()?;
     /// let go: Event = manager.event()?;
     /// let pool = Pool::new(1)?;
-    /// let waiting = pool.apply_async(|go: Event| go.wait(), (go.clone(),))?;
+    /// let waiting: AsyncResult<()> = pool.apply_async(|go: Event| go.wait(), (go.clone(),));
     /// go.set()?;
     /// waiting.get()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -28,7 +28,7 @@ handle! {
     /// }
     /// let manager = Manager::new()?;
     /// let squares: List<u64> = manager.list()?;
-    /// Pool::new(2)?.map(ganger::partial(keep_square, (squares.clone(),)), 0..10)?;
+    /// let _: Vec<()> = Pool::new(2)?.map(ganger::partial(keep_square, (squares.clone(),)), 0..10)?;
     /// squares.update_all(|squares: &mut Vec<u64>| squares.sort(), ())?;
     /// assert_eq!(squares.slice(7..)?, [49, 64, 81]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -51,7 +51,7 @@ const LEAST_LIMIT: usize = 4096;
 /// let manager = Manager::new()?;
 /// let totals: Dict<String, i64> = manager.dict()?;
 /// let lists = [("a".to_owned(), vec![1, 2]), ("b".to_owned(), vec![3]), ("a".to_owned(), vec![4])];
-/// Pool::new(2)?.map(ganger::partial(total, (totals.clone(),)), lists)?;
+/// let _: Vec<()> = Pool::new(2)?.map(ganger::partial(total, (totals.clone(),)), lists)?;
 /// assert_eq!((totals.get("a")?, totals.get("b")?), (Some(7), Some(3)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -132,6 +132,14 @@ impl Manager {
     /// Ends it, as dropping it does. Its objects are gone, and what they would do when they are dropped is not done.
     pub fn shutdown(self) {
         drop(self);
+    }
+}
+
+impl Drop for Manager {
+    /// Ends the process, within two seconds at most: see [`ProcessBuilder::daemon`](crate::ProcessBuilder::daemon).
+    fn drop(&mut self) {
+        // The process is ended by its own handle. Other threads notice when they use a proxy again, or another manager's.
+        self.client.hang_up();
     }
 }
 

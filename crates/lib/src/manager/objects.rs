@@ -31,7 +31,7 @@ use crate::error::Error;
 ///     client.named("numbers").list::<u32>()?.push(&number)
 /// }
 /// let manager = Manager::new()?;
-/// Pool::new(2)?.map(ganger::partial(keep, (manager.client(),)), 0..10)?;
+/// let _: Vec<()> = Pool::new(2)?.map(ganger::partial(keep, (manager.client(),)), 0..10)?;
 /// assert_eq!(manager.named("numbers").list::<u32>()?.len()?, 10);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -57,6 +57,11 @@ impl Client {
     /// Makes sure that somebody is there.
     pub(super) fn reach(&self) -> Result<(), Error> {
         Proxy::none(&self.route).reach()
+    }
+
+    /// Closes this thread's connection.
+    pub(super) fn hang_up(&self) {
+        Proxy::none(&self.route).hang_up();
     }
 
     /// This client, making objects under a name: the first one under it is made, and all others find that.

@@ -18,13 +18,13 @@ handle! {
     /// faster; this one can be reached from other programs too, and by name.
     ///
     /// ```
-    /// use ganger::{Manager, Pool};
+    /// use ganger::{AsyncResult, Manager, Pool};
     /// use ganger::manager::Queue;
     ///
     /// let manager = Manager::new()?;
     /// let queue: Queue<String> = manager.queue(10)?;
     /// let pool = Pool::new(1)?;
-    /// let got = pool.apply_async(|queue: Queue<String>| queue.get(), (queue.clone(),))?;
+    /// let got: AsyncResult<String> = pool.apply_async(|queue: Queue<String>| queue.get(), (queue.clone(),));
     /// queue.put(&"a job".to_owned())?;
     /// assert_eq!(got.get()?, "a job");
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::mem::{forget, take};
 
 use ganger_os::fd::Fd;
-use ganger_os::socket::{Received, receive_waiting, send_all};
+use ganger_os::socket::{Received, has_ended, receive_waiting, send_all};
 
 use super::open::open;
 use super::route::Route;
@@ -137,6 +138,13 @@ pub(super) fn reach(route: &Route) -> Result<(), Error> {
     with_connection(route, |_| Ok(()))
 }
 
+/// Closes this thread's connection, if it has one.
+pub(super) fn hang_up(route: &Route) {
+    let Some(number) = route.number() else { return };
+    // Without this thread's connections, as it ends, there is none.
+    let _ = OPEN.try_with(|all| all.try_borrow_mut().map(|mut all| all.of_this_process().remove(&number)));
+}
+
 /// What seals functions for a manager.
 pub(super) fn secret(route: &Route) -> Result<Secret, Error> {
     let secret = with_connection(route, |connection| Ok(connection.welcome.secret))?;
@@ -156,9 +164,13 @@ fn with_connection<R>(route: &Route, action: impl FnOnce(&mut Connection) -> io:
     let used = OPEN.try_with(|all| {
         let mut all = all.borrow_mut();
         let connections = all.of_this_process();
+        if !connections.contains_key(&number) {
+            // Of managers that are gone: a thread that uses many of them, one after the other, would keep them all.
+            connections.retain(|_, connection| !has_ended(&connection.fd));
+        }
         let connection = match connections.entry(number) {
-            std::collections::hash_map::Entry::Occupied(there) => there.into_mut(),
-            std::collections::hash_map::Entry::Vacant(place) => place.insert(open(route)?),
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(place) => place.insert(open(route)?),
         };
         action(connection).map_err(|error| {
             connections.remove(&number);

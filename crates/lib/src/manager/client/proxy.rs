@@ -6,7 +6,7 @@ use ganger_os::image::{EntryPoint, ImageError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::connection::{exchange, post, reach, secret};
+use super::connection::{exchange, hang_up, post, reach, secret};
 use super::route::Route;
 use crate::error::{Error, ErrorKind};
 use crate::manager::protocol::{Fault, Function, Make, Malformed, Op, append, begin, end, first_answer, seal};
@@ -35,6 +35,11 @@ impl Proxy {
     /// Makes sure that this thread has a connection.
     pub(in crate::manager) fn reach(&self) -> Result<(), Error> {
         reach(&self.route)
+    }
+
+    /// Closes this thread's connection.
+    pub(in crate::manager) fn hang_up(&self) {
+        hang_up(&self.route);
     }
 
     /// Carries out one operation and returns its result.
