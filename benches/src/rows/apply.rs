@@ -20,7 +20,7 @@ use crate::table::{Bound, Line};
 
 /// Round trips in one run. Few, so that there can be many runs: the scheduler puts both ends on one processor or on two,
 /// which differ by a factor of up to 8, and keeps to it within a run.
-const CALLS: u32 = 500;
+pub(super) const CALLS: u32 = 500;
 /// A number that needs all of its bytes, so that no codec makes it shorter than the bare payload.
 const LARGE: u64 = 1 << 60;
 
@@ -91,13 +91,13 @@ fn count(pool: &Pool) -> Result<Pids> {
 }
 
 /// A second process that sends back what it gets, and nothing between it and us but a socket pair.
-struct Echo {
+pub(super) struct Echo {
     child: Child,
     socket: UnixStream,
 }
 
 impl Echo {
-    fn start() -> Result<Self> {
+    pub(super) fn start() -> Result<Self> {
         let (socket, theirs) = UnixStream::pair()?;
         socket.set_read_timeout(Some(Duration::from_secs(10)))?;
         let mut command = Command::new(std::env::current_exe()?);
@@ -105,7 +105,7 @@ impl Echo {
         Ok(Self { child, socket })
     }
 
-    fn ping_pong(&mut self) -> Result<Duration> {
+    pub(super) fn ping_pong(&mut self) -> Result<Duration> {
         let start = Instant::now();
         for number in 0..u64::from(CALLS) {
             let mut payload: [u8; PAYLOAD] = (LARGE + number).to_le_bytes();

@@ -3,6 +3,7 @@
 mod apply;
 mod bytes;
 mod imap;
+mod manager;
 mod map;
 mod shared;
 mod start;
@@ -28,6 +29,7 @@ pub(crate) enum Row {
     Stream,
     Bytes,
     Shared,
+    Manager,
 }
 
 /// What was found out about it.
@@ -48,8 +50,8 @@ impl Report {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream, Self::Bytes, Self::Shared];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream, Self::Bytes, Self::Shared, Self::Manager];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -60,6 +62,7 @@ impl Row {
             Self::Stream => "stream",
             Self::Bytes => "bytes",
             Self::Shared => "shared",
+            Self::Manager => "manager",
         }
     }
 
@@ -73,6 +76,7 @@ impl Row {
             Self::Stream => stream::measure(quick),
             Self::Bytes => bytes::measure(quick),
             Self::Shared => shared::measure(quick),
+            Self::Manager => manager::measure(quick),
         }
     }
 }
