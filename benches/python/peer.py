@@ -31,6 +31,16 @@ def count_in_range(row, low, high):
     return count
 
 
+def add_one_by_one(totals, count):
+    """In a worker, as ours is."""
+
+    def additions():
+        for _ in range(count):
+            totals[7] += 1
+
+    return timed(additions)[0]
+
+
 def make_rows(count, width, seed):
     """The same digits as `data.rs` makes: Knuth's MMIX generator, its upper bits modulo 10."""
     rows = []
@@ -67,6 +77,8 @@ class Peer:
     def __init__(self, pool):
         self.pool = pool
         self.data = []
+        self.manager = None
+        self.totals = None
         self.range = (0, 0)
 
     def hello(self):
@@ -96,6 +108,12 @@ class Peer:
         seconds, total = timed(lambda: sum(queue.get() for _ in range(count)))
         producer.join()
         return {"seconds": seconds, "sum": total}
+    def manager_add(self, count):
+        if self.totals is None:
+            # Kept: its process ends with it.
+            self.manager = multiprocessing.Manager()
+            self.totals = self.manager.dict({7: 0})
+        return {"seconds": self.pool.apply(add_one_by_one, (self.totals, count))}
 
     def rows(self, count, width, seed, low, high):
         self.data = make_rows(count, width, seed)

@@ -25,6 +25,12 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let method = arguments.next().and_then(|name| name.parse().ok()).expect("a start method");
     let scene = arguments.next().expect("a scene");
+    // Before the pool, as under `fork` there must be no thread.
+    let manager = (scene == "manager").then(|| {
+        let manager = ganger::Manager::builder().start_method(method).start().expect("the manager starts");
+        manager.counter().expect("it serves").add(1).expect("it counts");
+        manager
+    });
     let pool = ganger::Pool::builder()
         .workers(2)
         .start_method(method)
@@ -33,7 +39,7 @@ fn main() {
         .expect("the pool starts");
     Log::new("built").add(std::process::id());
     match scene.as_str() {
-        "idle" => Gate::new("never").pass(),
+        "idle" | "manager" => Gate::new("never").pass(),
         "busy" => drop(pool.map(spin, 0..1_000_000)),
         "daemons" | "grouped-daemons" => drop(pool.map(daemonize, 0..2)),
         // The rest ends by itself, with tasks that would not.
@@ -52,4 +58,5 @@ fn main() {
         }
         other => panic!("there is no scene {other:?}"),
     }
+    drop(manager);
 }

@@ -41,6 +41,7 @@ pub(crate) fn helper(name: &str) -> Command {
         "printing" => env!("CARGO_BIN_EXE_printing"),
         "injected" => env!("CARGO_BIN_EXE_injected"),
         "storm" => env!("CARGO_BIN_EXE_storm"),
+        "stranger" => env!("CARGO_BIN_EXE_stranger"),
         "variables" => env!("CARGO_BIN_EXE_variables"),
         other => panic!("there is no helper {other:?}"),
     }))

@@ -29,6 +29,7 @@ mod killstorm;
 mod kit;
 mod lifecycle;
 mod limits;
+mod manager;
 mod map;
 mod memory;
 mod methods;
@@ -76,6 +77,7 @@ const CONTRACT: &[Contract] = &[
     handles::CONTRACT,
     lifecycle::CONTRACT,
     limits::CONTRACT,
+    manager::CONTRACT,
     memory::CONTRACT,
     retries::CONTRACT,
     shared::CONTRACT,
@@ -97,6 +99,7 @@ const ONCE: &[(&str, Once)] = &[
     ("faults", faults::ONCE),
     ("attributes", attributes::ONCE),
     ("limits", limits::ONCE),
+    ("manager", manager::ONCE),
     ("memory", memory::ONCE),
     ("guardian", guardian::ONCE),
     ("methods", methods::ONCE),

@@ -16,7 +16,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::kit::{SOON, finish, helper, pool, square};
 
-pub(crate) const CONTRACT: crate::Contract = table![killed_supervisor_leaves_no_daemons, signals_disturb_no_call,];
+pub(crate) const CONTRACT: crate::Contract =
+    table![killed_supervisor_leaves_no_daemons, killed_owner_leaves_no_manager, signals_disturb_no_call,];
 
 pub(crate) const ONCE: crate::Once =
     table![killed_supervisor_leaves_no_process, worker_whose_guardian_is_not_its_parent_leaves];
@@ -102,6 +103,13 @@ fn killed_supervisor_leaves_no_daemons(method: StartMethod) {
     let victim = Victim::start(method, "daemons");
     wait_until("the daemons live", SOON, || Log::new("daemons").lines(), |pids| pids.len() == 2);
     assert!(marked(&victim.mark).len() >= 5, "supervisor, guardian, workers, daemons");
+    victim.kill();
+}
+
+fn killed_owner_leaves_no_manager(method: StartMethod) {
+    let victim = Victim::start(method, "manager");
+    Log::new("built").wait_for(1);
+    assert!(marked(&victim.mark).len() >= 4, "owner, two guardians, manager");
     victim.kill();
 }
 

@@ -4,6 +4,7 @@ mod apply;
 mod broadcast;
 mod bytes;
 mod imap;
+mod manager;
 mod map;
 mod pipe;
 mod queue;
@@ -34,6 +35,7 @@ pub(crate) enum Row {
     Broadcast,
     Pipe,
     Queue,
+    Manager,
 }
 
 /// What was found out about it.
@@ -54,7 +56,7 @@ impl Report {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Apply,
         Self::Imap,
         Self::Map,
@@ -65,6 +67,7 @@ impl Row {
         Self::Broadcast,
         Self::Pipe,
         Self::Queue,
+        Self::Manager,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -79,6 +82,7 @@ impl Row {
             Self::Broadcast => "broadcast",
             Self::Pipe => "pipe",
             Self::Queue => "queue",
+            Self::Manager => "manager",
         }
     }
 
@@ -95,6 +99,7 @@ impl Row {
             Self::Broadcast => broadcast::measure(quick),
             Self::Pipe => pipe::measure(quick),
             Self::Queue => queue::measure(quick),
+            Self::Manager => manager::measure(quick),
         }
     }
 }

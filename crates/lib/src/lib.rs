@@ -23,6 +23,7 @@ mod folding;
 mod identity;
 #[cfg(feature = "ipc-channel")]
 pub mod ipc;
+pub mod manager;
 mod outcome;
 mod output;
 mod pipe;
@@ -46,8 +47,9 @@ pub use captured::Captured;
 pub use containment::{Containment, Measure, Scope, containment};
 pub use cpu::cpu_count;
 pub use error::{Error, ErrorKind, Timeout};
-pub use ganger_macros::task;
+pub use ganger_macros::{managed, task};
 pub use identity::{CurrentProcess, ParentProcess, current_process, parent_process};
+pub use manager::{Manager, ManagerBuilder};
 pub use outcome::{TaskError, TaskErrorKind};
 pub use output::{TaskOutput, Written};
 pub use pipe::{Connection, one_way, pipe};

@@ -37,6 +37,11 @@ fn check_argument(argument: &FnArg) -> Result<()> {
     if !matches!(pat.as_ref(), Pat::Ident(name) if name.subpat.is_none() && name.by_ref.is_none()) {
         return Err(Error::new_spanned(pat, "an argument of a task needs a plain name, by which `--arg` can call it"));
     }
+    owned(ty)
+}
+
+/// Refuses types that borrow, and such that are not known: a value of them cannot come from another process.
+pub(crate) fn owned(ty: &Type) -> Result<()> {
     let mut finder = BorrowFinder(None);
     finder.visit_type(ty);
     finder.0.map_or(Ok(()), Err)
@@ -54,12 +59,15 @@ impl BorrowFinder {
 impl<'ast> Visit<'ast> for BorrowFinder {
     fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
         let owned = owned_form(&reference.elem);
-        let message = format!("a task's arguments come from another process and must be owned: write `{owned}`");
+        let message = format!("what comes from another process must be owned: write `{owned}`");
         self.report(Error::new_spanned(reference, message));
     }
 
     fn visit_type_impl_trait(&mut self, ty: &'ast TypeImplTrait) {
-        self.report(Error::new_spanned(ty, "a task is called by name, so its argument types must be concrete"));
+        self.report(Error::new_spanned(
+            ty,
+            "what comes from another process is of a type that is written out: name it",
+        ));
     }
 }
 

@@ -1,11 +1,12 @@
-//! The `#[ganger::task]` attribute.
+//! The attributes `#[ganger::task]` and `#[ganger::managed]`.
 
 mod check;
 mod expand;
+mod managed;
 mod options;
 
 use proc_macro::TokenStream;
-use syn::{ItemFn, parse_macro_input};
+use syn::{Ident, ItemFn, ItemImpl, parse_macro_input};
 
 /// Registers a function under a stable name, so that the command line can call it.
 ///
@@ -32,4 +33,19 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
         .and_then(|()| expand::registration(&options, &function))
         .unwrap_or_else(syn::Error::into_compile_error);
     quote::quote!(#original #registration).into()
+}
+
+/// Gives the proxy `Managed<T>` the methods of `T`, so that an object that lives in a manager is used as if it were here.
+///
+/// It stands before an `impl` block, which stays as it is. What takes `&self` or `&mut self` and up to 4 owned arguments
+/// becomes a method of a new trait, `TMethods` or what `#[managed(Name)]` says, which is implemented for `Managed<T>` and
+/// has to be in scope where it is used. In a block with methods that are `pub`, only those are there, and the trait is too.
+/// Each returns a `Result`: an `Err` of the method, or a panic, is its error. Functions without `self` make objects, with
+/// `Client::object`.
+#[proc_macro_attribute]
+pub fn managed(name: TokenStream, item: TokenStream) -> TokenStream {
+    let name = parse_macro_input!(name as Option<Ident>);
+    let block = parse_macro_input!(item as ItemImpl);
+    let methods = managed::methods(name, &block).unwrap_or_else(syn::Error::into_compile_error);
+    quote::quote!(#block #methods).into()
 }

@@ -141,6 +141,20 @@ pub(crate) fn identity() -> std::io::Result<(u64, u64)> {
     Ok((meta.dev(), meta.ino()))
 }
 
+/// Everything that tells the running executable from any other, of another build or on another machine: offsets from a
+/// process that says the same are valid in this one.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn fingerprint() -> std::io::Result<Vec<u8>> {
+    let meta = std::fs::metadata("/proc/self/exe")?;
+    // The boot tells machines, and containers on different ones, apart: numbers of files are small and alike everywhere.
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let file = [meta.dev(), meta.ino(), meta.size(), meta.mtime().cast_unsigned(), meta.mtime_nsec().cast_unsigned()];
+    let numbers = file.iter().flat_map(|number| number.to_le_bytes());
+    Ok(numbers.chain(boot.trim_end().bytes()).collect())
+}
+
 /// Where the main executable's code is mapped.
 fn text() -> Option<Range<usize>> {
     static TEXT: OnceLock<Option<Range<usize>>> = OnceLock::new();

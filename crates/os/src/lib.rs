@@ -30,6 +30,7 @@ pub mod poll;
 pub mod probe;
 pub mod process;
 pub mod queue;
+pub mod random;
 pub mod ready;
 pub mod rlimit;
 pub mod scheduling;

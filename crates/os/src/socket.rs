@@ -8,7 +8,9 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, setsockopt, socketpair,
+};
 
 use crate::child::writable_within;
 use crate::fd::Fd;
@@ -32,8 +34,11 @@ pub fn stream_pair() -> io::Result<(Fd, Fd)> {
     pair(SockType::Stream)
 }
 
-/// Makes a pair that carries packets, whole or not at all.
-pub(crate) fn packet_pair() -> io::Result<(Fd, Fd)> {
+/// Makes a pair that carries packets, whole or not at all; both ends block.
+///
+/// # Errors
+/// When the process is out of descriptors.
+pub fn packet_pair() -> io::Result<(Fd, Fd)> {
     pair(SockType::SeqPacket)
 }
 
@@ -127,15 +132,44 @@ pub(crate) fn send_packet(fd: impl AsFd, packet: &[u8], fds: &[RawFd]) -> io::Re
     Ok(send(fd.as_fd(), &[IoSlice::new(packet)], fds, MsgFlags::MSG_DONTWAIT)? > 0)
 }
 
+/// Sends one packet with one descriptor, waiting for room. Only clients of a server do, which takes packets in until it
+/// ends, and whose end ends the wait.
+///
+/// # Errors
+/// When the other end is gone.
+pub fn send_packet_waiting(fd: impl AsFd, packet: &[u8], passed: impl AsFd) -> io::Result<()> {
+    let passed = [passed.as_fd().as_raw_fd()];
+    send(fd.as_fd(), &[IoSlice::new(packet)], &passed, MsgFlags::empty()).map(drop)
+}
+
+/// Has the kernel ask a silent peer on another machine whether it is still there: after a minute, then six times, ten
+/// seconds apart.
+///
+/// # Errors
+/// When it is no TCP socket.
+pub fn keep_alive(fd: impl AsFd) -> io::Result<()> {
+    use nix::sys::socket::sockopt::{KeepAlive, TcpKeepCount, TcpKeepIdle, TcpKeepInterval};
+    let fd = fd.as_fd();
+    setsockopt(&fd, KeepAlive, &true)?;
+    setsockopt(&fd, TcpKeepIdle, &60)?;
+    setsockopt(&fd, TcpKeepInterval, &10)?;
+    Ok(setsockopt(&fd, TcpKeepCount, &6)?)
+}
+
 /// A packet as it arrived.
 #[derive(Debug)]
-pub(crate) struct Packet {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) fds: Vec<Fd>,
+pub struct Packet {
+    /// What it holds; nothing at the end.
+    pub bytes: Vec<u8>,
+    /// The descriptors that came with it.
+    pub fds: Vec<Fd>,
 }
 
 /// Receives one packet without waiting; `None` when there is none, an empty packet at the end.
-pub(crate) fn receive_packet(fd: impl AsFd) -> io::Result<Option<Packet>> {
+///
+/// # Errors
+/// When the socket is broken.
+pub fn receive_packet(fd: impl AsFd) -> io::Result<Option<Packet>> {
     let mut bytes = vec![0; 16 * 1024];
     let mut arrivals = Arrivals::new();
     let length = match receive(fd.as_fd(), &mut bytes, &mut arrivals, libc::MSG_DONTWAIT)? {
@@ -157,6 +191,43 @@ pub enum Received {
     Nothing,
     /// The other end is closed and all was read.
     End,
+}
+
+/// Reads what is there without waiting. Descriptors that come with it are closed.
+///
+/// # Errors
+/// When the socket is broken; a peer that reset the connection counts as the end.
+pub fn receive_now(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
+    receive_bytes(fd.as_fd(), buffer, MsgFlags::MSG_DONTWAIT)
+}
+
+/// As [`receive_now`], waiting until there is something. Only clients of a server do: they wait for an answer, or for the
+/// server's end, which they see as the end of the stream.
+///
+/// # Errors
+/// When the socket is broken.
+pub fn receive_waiting(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
+    receive_bytes(fd.as_fd(), buffer, MsgFlags::empty())
+}
+
+/// Whether the other end is closed and all was read, without waiting nor reading.
+pub fn has_ended(fd: impl AsFd) -> bool {
+    matches!(
+        receive_bytes(fd.as_fd(), &mut [0], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK),
+        Ok(Received::End) | Err(_)
+    )
+}
+
+fn receive_bytes(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: MsgFlags) -> io::Result<Received> {
+    loop {
+        match recv(fd.as_raw_fd(), buffer, flags) {
+            Ok(0) | Err(nix::Error::ECONNRESET) => return Ok(Received::End),
+            Ok(count) => return Ok(Received::Bytes(count)),
+            Err(nix::Error::EINTR) => {}
+            Err(nix::Error::EAGAIN) => return Ok(Received::Nothing),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Reads what is there without waiting, and the descriptors that travel with the bytes: those of one message at the most,

@@ -11,8 +11,8 @@ use bincode::enc::write::Writer;
 use bincode::error::{DecodeError, EncodeError};
 use ganger_os::huge::make_room;
 use ganger_os::mutant::{Protection, without};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::descriptor::{self, Parcel, Part};
 use super::frame::MOST_BYTES;
@@ -160,6 +160,15 @@ fn whole_bytes<T: 'static>(bytes: &[u8]) -> Option<(T, &[u8])> {
     copy.extend_from_slice(own);
     *vector = Some(copy);
     slot.map(|value| (value, rest))
+}
+
+/// Reads the value at the start of `bytes`, which may point into them, and tells how many of them it has taken.
+pub(crate) fn decode_first<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, usize), CodecError> {
+    Ok(if bytes.len() <= SMALL {
+        bincode::serde::borrow_decode_from_slice(bytes, LIMITED_MORE)?
+    } else {
+        bincode::serde::borrow_decode_from_slice(bytes, LIMITED)?
+    })
 }
 
 /// Reads arguments back in a worker. They come from its own supervisor, and the worst that corrupt ones could do is to

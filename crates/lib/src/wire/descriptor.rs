@@ -172,6 +172,11 @@ pub(crate) fn take_result() -> Vec<Descriptor> {
     RESULT.take()
 }
 
+/// Whether this thread encodes a message that can carry descriptors: that of a private channel to a process of ours.
+pub(crate) fn is_sending() -> bool {
+    OUTGOING.with_borrow(Option::is_some)
+}
+
 /// Has `decode` decode a message with which `descriptors` have come.
 pub(crate) fn receiving<R>(descriptors: Vec<Descriptor>, decode: impl FnOnce() -> R) -> R {
     if descriptors.is_empty() { decode() } else { receiving_call(descriptors, Vec::new(), decode) }
