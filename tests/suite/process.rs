@@ -44,6 +44,7 @@ pub(crate) const ONCE: crate::Once = table![
     closure_is_called_in_a_copy_of_the_program,
     fork_is_refused_beside_threads,
     forked_copy_is_no_owner,
+    copies_close_nothing_of_others,
     start_method_is_set_once_and_inherited,
 ];
 
@@ -580,6 +581,18 @@ fn forked_copy_is_no_owner() {
     assert!(process.is_alive().unwrap());
     Gate::new("end").open();
     process.join().unwrap();
+}
+
+/// What a copy of this process has of its processes was closed when it was made; the numbers are those of other files by then.
+fn copies_close_nothing_of_others() {
+    let process = started(Process::builder().build(own_pid, ()));
+    process.join().unwrap();
+    let files_stay = Process::fork(move || {
+        let files: Vec<File> = (0..32).map(|_| File::open("/dev/null").unwrap()).collect();
+        drop(process);
+        files.iter().all(|file| file.metadata().is_ok())
+    });
+    assert!(files_stay.unwrap().result().unwrap());
 }
 
 fn start_method_is_set_once_and_inherited() {
