@@ -47,7 +47,7 @@ pub(super) fn measure(quick: bool) -> Result<Report> {
     let [mut bare, mut single, mut batched, mut theirs] =
         ["socket pair: round trip", "add", "add in batches of 1,000", &format!("{name}: d[k] += 1")]
             .map(|name| Series::new(name, "us"));
-    let rounds = if quick { 8 } else { 60 };
+    let rounds: u32 = if quick { 8 } else { 60 };
     // The first round warms up all of them and does not count.
     for round in 0..=rounds {
         let ping_pong = echo.ping_pong()?;
