@@ -17,6 +17,20 @@ use crate::error::Error;
 const PIECE: usize = 256 * 1024;
 
 /// Operations that are written down, to be carried out together; see [`Dict::batch`] and [`List::batch`].
+///
+/// ```
+/// let manager = ganger::Manager::new()?;
+/// let squares = manager.list::<u64>()?;
+/// let (slots, results) = squares.batch(|batch| {
+///     for number in 0..10 {
+///         batch.push(&(number * number));
+///     }
+///     (batch.pop(), batch.get(3))
+/// })?;
+/// results.check()?;
+/// assert_eq!((results.get(slots.0)?, results.get(slots.1)?), (Some(81), Some(9)));
+/// # Ok::<(), ganger::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Batch<'a, P> {
     proxy: &'a Proxy,

@@ -110,6 +110,18 @@ impl Lock {
 }
 
 /// A [`Lock`] that this thread holds; it is released when this is dropped, without waiting for the manager's answer.
+///
+/// ```
+/// use std::time::Duration;
+/// let manager = ganger::Manager::new()?;
+/// let lock = manager.lock()?;
+/// let guard = lock.lock_timeout(Duration::from_secs(1))?;
+/// if guard.abandoned() {
+///     // Whoever held it died: look after what it protects.
+/// }
+/// guard.release()?;
+/// # Ok::<(), ganger::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub struct LockGuard {

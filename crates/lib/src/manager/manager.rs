@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind};
 use crate::process::Process;
 use crate::wire::descriptor::Descriptor;
 use crate::wire::frame::MOST_BYTES;
+use crate::worker::panics::install_server_hook;
 use crate::{StartMethod, start_method};
 
 /// The largest message, unless the builder says otherwise.
@@ -65,6 +66,15 @@ pub struct Manager {
 }
 
 /// The settings of a [`Manager`]; [`Manager::builder`] makes one.
+///
+/// ```
+/// use ganger::{Manager, StartMethod};
+/// let manager = Manager::builder().start_method(StartMethod::Spawn).message_limit(1 << 20).start()?;
+/// let texts = manager.list::<String>()?;
+/// let error = texts.push(&"x".repeat(2 << 20)).expect_err("too large");
+/// assert_eq!(error.kind(), ganger::ErrorKind::TooLarge);
+/// # Ok::<(), ganger::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `start` is called"]
 pub struct ManagerBuilder {
@@ -277,6 +287,7 @@ fn host(order: Order) -> Result<(), String> {
         };
         Ok(Setup { door: Fd::from(own(order.door)?), gate, limit: order.limit })
     };
+    install_server_hook();
     open().and_then(serve).map_err(|error| error.to_string())
 }
 

@@ -1,6 +1,6 @@
 //! The server in a thread of the test, and what its clients see.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -30,6 +30,14 @@ fn hosted(gate: Option<Gate>) -> (Client, Descriptor) {
     std::thread::spawn(move || serve(Setup { door: theirs, gate, limit: LIMIT }));
     let door = std::os::fd::AsFd::as_fd(&ours).try_clone_to_owned().map(Descriptor::from).expect("descriptors");
     (Client::new(Route::door(fresh_number().expect("random"), door.clone())), door)
+}
+
+/// A server that listens, for those who have the key "key".
+fn listening() -> (Client, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+    listener.set_nonblocking(true).expect("a socket");
+    let address = listener.local_addr().expect("bound");
+    (hosted(Some(Gate { socket: Socket::Tcp(listener), key: b"key".to_vec() })).0, address)
 }
 
 fn on_a_thread<R: Send>(action: impl FnOnce() -> R + Send) -> R {
@@ -395,11 +403,7 @@ fn the_server_ends_with_the_last_who_knows_it() {
 
 #[test]
 fn others_are_let_in_who_have_the_key() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
-    listener.set_nonblocking(true).expect("a socket");
-    let address = listener.local_addr().expect("bound");
-    let gate = Gate { socket: Socket::Tcp(listener), key: b"key".to_vec() };
-    let (client, _door) = hosted(Some(gate));
+    let (client, address) = listening();
     client.named("n").counter().expect("a counter").add(1).expect("adds");
     let wrong = Client::connect(address.into(), b"wrong").expect_err("refused");
     assert_eq!(wrong.kind(), ErrorKind::Authentication);
@@ -417,11 +421,7 @@ fn others_are_let_in_who_have_the_key() {
 #[test]
 fn nobody_is_kept_out_by_those_who_prove_nothing() {
     use std::io::Write;
-    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
-    listener.set_nonblocking(true).expect("a socket");
-    let address = listener.local_addr().expect("bound");
-    let gate = Gate { socket: Socket::Tcp(listener), key: b"key".to_vec() };
-    let (_client, _door) = hosted(Some(gate));
+    let (_client, address) = listening();
     let mut guests = Vec::new();
     for round in 0..200_u8 {
         let mut guest = std::net::TcpStream::connect(address).expect("connects");

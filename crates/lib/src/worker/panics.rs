@@ -15,14 +15,7 @@ thread_local! {
 ///
 /// Panics of other threads, which a task may start, have nobody who waits for them: they are printed as always.
 pub(crate) fn install_hook() {
-    let home = std::thread::current().id();
-    let previous = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
-        if std::thread::current().id() != home {
-            return previous(info);
-        }
-        keep(info);
-    }));
+    install_quiet_hook(stack);
 }
 
 /// Makes this process, which belongs to ganger, keep a panic's place and stack, and print it as always: whoever has started
@@ -33,14 +26,31 @@ pub(super) fn install_printing_hook() {
     std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
         previous(info);
         if std::thread::current().id() == home {
-            keep(info);
+            keep(info, stack());
         }
     }));
 }
 
-fn keep(info: &PanicHookInfo<'_>) {
+/// Makes this process, which belongs to ganger, keep a panic's place, and print nothing: whoever has asked a server for what
+/// panicked is told. There is no stack, as reading the program's symbols takes up to a second, in which nobody else is
+/// served.
+pub(crate) fn install_server_hook() {
+    install_quiet_hook(String::new);
+}
+
+fn install_quiet_hook(stack: fn() -> String) {
+    let home = std::thread::current().id();
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+        if std::thread::current().id() != home {
+            return previous(info);
+        }
+        keep(info, stack());
+    }));
+}
+
+fn keep(info: &PanicHookInfo<'_>, backtrace: String) {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
-    let backtrace = stack();
     // The panic may come while another one is being kept; then the first one stays.
     let _ = LAST.try_with(|last| last.try_borrow_mut().map(|mut last| *last = Some((location, backtrace))));
 }

@@ -1,6 +1,6 @@
 //! The server: one process, one thread.
 //!
-//! * [`run`]: the loop. [`gate`]: who is let in. [`connection`]: what is known of a client.
+//! * [`run`]: the loop. [`waiting`]: requests that wait. [`gate`]: who is let in. [`connection`]: what is known of a client.
 //! * [`request`]: a request and its reply. [`object`]: the objects and which of them does what.
 //! * [`dict`], [`list`], [`counter`], [`queue`], [`lock`], [`event`]: the objects. [`values`]: parts of answers.
 //! * [`call`]: functions of the program.
@@ -18,6 +18,7 @@ mod queue;
 mod request;
 mod run;
 mod values;
+mod waiting;
 
 #[cfg(test)]
 mod hostile;

@@ -9,10 +9,10 @@ use ganger_os::poll::{Interest, Poller};
 use ganger_os::socket::{Received, receive_now, receive_packet};
 
 use super::call::Caller;
-use super::connection::{Connection, Gone, Parked, Stage};
+use super::connection::{Connection, Gone, Stage};
 use super::gate::{Gate, Listener};
 use super::object::Objects;
-use super::request::{Carried, Wait, carry_out, give_up};
+use super::request::{Carried, carry_out};
 use crate::manager::frame::gather;
 use crate::manager::handshake::PROOF;
 use crate::manager::protocol::Secret;
@@ -61,23 +61,23 @@ pub(in crate::manager) fn serve(setup: Setup) -> io::Result<()> {
     Ok(())
 }
 
-struct Server {
+pub(super) struct Server {
     poller: Poller,
     /// Until the last of those who hold its other end is gone.
     door: Option<Fd>,
     listener: Option<Listener>,
-    limit: usize,
-    connections: HashMap<u64, Connection>,
-    objects: Objects,
+    pub(super) limit: usize,
+    pub(super) connections: HashMap<u64, Connection>,
+    pub(super) objects: Objects,
     /// Of each object: the connections that wait for it, by their tickets.
-    waiting: HashMap<u64, BTreeMap<u64, u64>>,
+    pub(super) waiting: HashMap<u64, BTreeMap<u64, u64>>,
     timers: BTreeSet<(Instant, u64)>,
     /// The connections that have not proved anything yet, oldest first.
     greeted: BTreeSet<u64>,
     last_token: u64,
-    last_ticket: u64,
+    pub(super) last_ticket: u64,
     buffer: Vec<u8>,
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
 }
 
 impl Server {
@@ -239,7 +239,7 @@ impl Server {
         self.send(token, &verdict.bytes)
     }
 
-    fn carry_out(&mut self, caller: &Caller, body: &[u8]) -> Result<(), Gone> {
+    pub(super) fn carry_out(&mut self, caller: &Caller, body: &[u8]) -> Result<(), Gone> {
         let mut out = std::mem::take(&mut self.out);
         let carried = carry_out(&mut self.objects, caller, body, self.limit, &mut out);
         let result = match carried {
@@ -261,67 +261,11 @@ impl Server {
     }
 
     /// Keeps the buffer for the next reply, unless it is large.
-    fn keep(&mut self, out: Vec<u8>) {
+    pub(super) fn keep(&mut self, out: Vec<u8>) {
         self.out = if out.capacity() <= PIECE { out } else { Vec::new() };
     }
 
-    fn park(&mut self, token: u64, wait: Wait<'_>) {
-        let Some(connection) = self.connections.get_mut(&token) else { return };
-        self.last_ticket += 1;
-        // What ends after more time than a clock can tell has no end.
-        let end = wait.patience.and_then(|nanos| Instant::now().checked_add(Duration::from_nanos(nanos)));
-        let ticket = self.last_ticket;
-        connection.parked = Some(Parked { ticket, object: wait.object, op: wait.op.to_vec(), end });
-        self.waiting.entry(wait.object).or_default().insert(ticket, token);
-        self.set_timer(token, end.into_iter().chain(wait.again).min());
-    }
-
-    /// Takes a connection's request out of the line.
-    fn unpark(&mut self, token: u64) -> Option<Parked> {
-        let parked = self.connections.get_mut(&token)?.parked.take()?;
-        self.set_timer(token, None);
-        if let Some(line) = self.waiting.get_mut(&parked.object) {
-            line.remove(&parked.ticket);
-            if line.is_empty() {
-                self.waiting.remove(&parked.object);
-            }
-        }
-        Some(parked)
-    }
-
-    /// Tries the requests again that wait for an object, in the order in which they came, up to the first that still waits:
-    /// those behind it wait for the same.
-    fn let_go_on(&mut self, object: u64, out: &mut Vec<u8>) {
-        while let Some((_, token)) = self.waiting.get(&object).and_then(|line| line.first_key_value()) {
-            let token = *token;
-            if !self.try_again(token, out) {
-                return;
-            }
-        }
-    }
-
-    /// Tries a request again that waits; whether it waits no longer.
-    fn try_again(&mut self, token: u64, out: &mut Vec<u8>) -> bool {
-        let Some(connection) = self.connections.get(&token) else { return false };
-        let (Some(parked), Stage::Ready(secret)) = (&connection.parked, &connection.stage) else { return false };
-        let body = [&parked.object.to_le_bytes()[..], &parked.op].concat();
-        let (end, caller) = (parked.end, Caller { token, secret: *secret });
-        match carry_out(&mut self.objects, &caller, &body, self.limit, out) {
-            Ok(Carried::Waits(wait)) => {
-                self.set_timer(token, end.into_iter().chain(wait.again).min());
-                return false;
-            }
-            Ok(Carried::Out { .. }) => {
-                self.unpark(token);
-                self.send_or_close(token, out);
-            }
-            // It was read before.
-            Err(_) => self.close(token),
-        }
-        true
-    }
-
-    fn set_timer(&mut self, token: u64, at: Option<Instant>) {
+    pub(super) fn set_timer(&mut self, token: u64, at: Option<Instant>) {
         let Some(connection) = self.connections.get_mut(&token) else { return };
         if let Some(before) = std::mem::replace(&mut connection.timer, at) {
             self.timers.remove(&(before, token));
@@ -355,28 +299,7 @@ impl Server {
         }
     }
 
-    /// A request has waited long enough, or what it waits for may have been taken back.
-    fn wake(&mut self, token: u64, now: Instant) {
-        let mut out = std::mem::take(&mut self.out);
-        let Some(object) = self.connections.get(&token).and_then(|connection| Some(connection.parked.as_ref()?.object))
-        else {
-            return;
-        };
-        self.let_go_on(object, &mut out);
-        let late = |parked: &Parked| parked.end.is_some_and(|end| end <= now);
-        let parked = self.connections.get(&token).and_then(|connection| connection.parked.as_ref());
-        if parked.is_some_and(late)
-            && let Some(parked) = self.unpark(token)
-        {
-            match give_up(&self.objects, object, &parked.op, self.limit, &mut out) {
-                Ok(()) => self.send_or_close(token, &out),
-                Err(_) => self.close(token),
-            }
-        }
-        self.keep(out);
-    }
-
-    fn send(&mut self, token: u64, bytes: &[u8]) -> Result<(), Gone> {
+    pub(super) fn send(&mut self, token: u64, bytes: &[u8]) -> Result<(), Gone> {
         let Some(connection) = self.connections.get_mut(&token) else { return Ok(()) };
         if !connection.send(bytes)? {
             self.poller.change(&connection.fd, token, Interest::ReadWrite).map_err(|_| Gone)?;
@@ -384,14 +307,14 @@ impl Server {
         Ok(())
     }
 
-    fn send_or_close(&mut self, token: u64, bytes: &[u8]) {
+    pub(super) fn send_or_close(&mut self, token: u64, bytes: &[u8]) {
         if self.send(token, bytes).is_err() {
             self.close(token);
         }
     }
 
     /// Closes a connection, and releases what its client held.
-    fn close(&mut self, token: u64) {
+    pub(super) fn close(&mut self, token: u64) {
         self.unpark(token);
         self.set_timer(token, None);
         self.greeted.remove(&token);
