@@ -241,7 +241,9 @@ fn storm_out(queue: Queue<Item>, _place: u32) {
 
 fn queue_survives_a_storm_of_kills(method: StartMethod) {
     let retry = Retry::new(10_000).on([RetryOn::Crash]);
-    let pool = Pool::builder().workers(8).start_method(method).retry(retry).build().unwrap();
+    // No task is ever done here, so workers that die between two tasks would count as dying for nothing.
+    let builder = Pool::builder().workers(8).start_method(method).retry(retry);
+    let pool = builder.restart_intensity(u32::MAX, Duration::from_secs(5)).build().unwrap();
     let queue = Queue::<Item>::bounded(50).unwrap();
     let ins = (0..4).map(|place| pool.apply_async::<_, _, ()>(storm_in, (queue.clone(), place)));
     let outs = (0..4).map(|place| pool.apply_async::<_, _, ()>(storm_out, (queue.clone(), place)));
