@@ -49,7 +49,7 @@ pub(crate) fn methods(name: Option<Ident>, block: &ItemImpl) -> Result<TokenStre
     let offered =
         functions.iter().filter(|function| visible.is_none() || !matches!(function.vis, Visibility::Inherited));
     let forwarded: Vec<Forwarded<'_>> = offered.map(|function| forward(this, function)).collect::<Result<_>>()?;
-    let declarations = forwarded.iter().map(|method| method.declaration());
+    let declarations = forwarded.iter().map(Forwarded::declaration);
     let definitions = forwarded.iter().map(|method| method.definition(this));
     let doc = format!("The methods of a [`{0}`] in a manager; written by `#[ganger::managed]`.", last.ident);
     Ok(quote! {
