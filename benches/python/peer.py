@@ -54,6 +54,13 @@ def make_rows(count, width, seed):
     return rows
 
 
+def produce(queue, begin, count):
+    queue.put(0)
+    begin.get()
+    for number in range(count):
+        queue.put(number)
+
+
 def timed(function):
     start = time.perf_counter()
     value = function()
@@ -91,6 +98,16 @@ class Peer:
         seconds, back = timed(lambda value=b"\1" * size: self.pool.apply(noop, (value,)))
         return {"seconds": seconds, "sum": sum(back)}
 
+    def queue(self, count):
+        """From the moment in which the producer may begin until the last item is there."""
+        queue, begin = multiprocessing.Queue(), multiprocessing.Queue()
+        producer = multiprocessing.Process(target=produce, args=(queue, begin, count))
+        producer.start()
+        queue.get()
+        begin.put(None)
+        seconds, total = timed(lambda: sum(queue.get() for _ in range(count)))
+        producer.join()
+        return {"seconds": seconds, "sum": total}
     def manager_add(self, count):
         if self.totals is None:
             # Kept: its process ends with it.

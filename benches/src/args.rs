@@ -9,7 +9,8 @@ use crate::rows::Row;
 
 pub(crate) const HELP: &str = "\
 usage: cargo run --release -p ganger-benches -- [--only ROW]... [--quick] [--json FILE]
-  --only ROW    apply, imap, map, start or stream, or their numbers 1 to 5; may be repeated
+  --only ROW    apply, imap, map, start, stream, bytes, shared, broadcast, pipe, queue or
+                manager, or their numbers 1 to 11; may be repeated
   --quick       fewer rounds, and a shorter stream: to see that it works, not for figures
   --json FILE   every single run, with the machine and the commit";
 

@@ -87,7 +87,7 @@ fn is_harmless(call: &str, pid: u32) -> bool {
     let reads = call.starts_with("rt_sigaction(") && call.contains(", NULL, {");
     // The C library's own, with the first thread: a signal that programs cannot use.
     let library = call.starts_with("rt_sigaction(SIGRT_1,");
-    let asks = call.starts_with("prlimit64(") && call.contains(", NULL, {");
+    let asks = call.starts_with("prlimit64(") && (call.contains(", NULL, {") || call.contains(", NULL,  <unfinished"));
     let own_child = call.starts_with("wait4(") && !call.starts_with("wait4(-1") || call.starts_with("waitid(P_PID");
     // The child's group, so that it has one before anybody asks for it.
     let group =

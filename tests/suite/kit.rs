@@ -37,6 +37,7 @@ pub(crate) fn processor_time() -> Duration {
 pub(crate) fn helper(name: &str) -> Command {
     Command::new(Path::new(match name {
         "supervised" => env!("CARGO_BIN_EXE_supervised"),
+        "parent" => env!("CARGO_BIN_EXE_parent"),
         "printing" => env!("CARGO_BIN_EXE_printing"),
         "injected" => env!("CARGO_BIN_EXE_injected"),
         "storm" => env!("CARGO_BIN_EXE_storm"),

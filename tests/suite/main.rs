@@ -7,11 +7,14 @@ macro_rules! table {
 }
 
 mod attributes;
+mod broadcast;
 mod cgroup;
 mod deaths;
 mod descriptors;
+mod exits;
 mod failures;
 mod faults;
+mod fold;
 mod guardian;
 mod guests;
 mod handles;
@@ -21,6 +24,7 @@ mod host;
 mod hostile;
 mod imap;
 mod initializers;
+mod insights;
 mod killstorm;
 mod kit;
 mod lifecycle;
@@ -29,11 +33,15 @@ mod manager;
 mod map;
 mod memory;
 mod methods;
+mod nested;
 mod output;
+mod pipe;
 mod process;
+mod queue;
 mod readme;
 mod retries;
 mod shared;
+mod size;
 mod supervisor;
 mod sync;
 mod syscalls;
@@ -60,6 +68,11 @@ const CONTRACT: &[Contract] = &[
     hostile::CONTRACT,
     imap::CONTRACT,
     initializers::CONTRACT,
+    exits::CONTRACT,
+    fold::CONTRACT,
+    broadcast::CONTRACT,
+    insights::CONTRACT,
+    nested::CONTRACT,
     guests::CONTRACT,
     handles::CONTRACT,
     lifecycle::CONTRACT,
@@ -68,8 +81,11 @@ const CONTRACT: &[Contract] = &[
     memory::CONTRACT,
     retries::CONTRACT,
     shared::CONTRACT,
+    size::CONTRACT,
     methods::CONTRACT,
     output::CONTRACT,
+    pipe::CONTRACT,
+    queue::CONTRACT,
     process::CONTRACT,
     supervisor::CONTRACT,
     sync::CONTRACT,
@@ -87,6 +103,8 @@ const ONCE: &[(&str, Once)] = &[
     ("memory", memory::ONCE),
     ("guardian", guardian::ONCE),
     ("methods", methods::ONCE),
+    ("pipe", pipe::ONCE),
+    ("queue", queue::ONCE),
     ("process", process::ONCE),
     ("readme", readme::ONCE),
     ("shared", shared::ONCE),

@@ -86,7 +86,7 @@ fn worker_whose_guardian_is_not_its_parent_leaves() {
         .args(["-c", "exec \"$0\" 3<&\"$1\" 4<&\"$2\""])
         .arg(program)
         .args([theirs.as_raw_fd().to_string(), memory.as_raw_fd().to_string()])
-        .env("GANGER_BOOT", "worker:0:1:1:lost")
+        .env("GANGER_BOOT", "worker:0:1:1:1:lost")
         .spawn()
         .unwrap();
     drop((theirs, memory));

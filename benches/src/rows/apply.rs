@@ -22,7 +22,7 @@ use crate::table::{Bound, Line};
 /// which differ by a factor of up to 8, and keeps to it within a run.
 pub(super) const CALLS: u32 = 500;
 /// A number that needs all of its bytes, so that no codec makes it shorter than the bare payload.
-const LARGE: u64 = 1 << 60;
+pub(super) const LARGE: u64 = 1 << 60;
 
 #[derive(Deserialize)]
 struct Timed {

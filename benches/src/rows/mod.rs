@@ -1,10 +1,13 @@
 //! The rows of the table, one promise each.
 
 mod apply;
+mod broadcast;
 mod bytes;
 mod imap;
 mod manager;
 mod map;
+mod pipe;
+mod queue;
 mod shared;
 mod start;
 mod stream;
@@ -29,6 +32,9 @@ pub(crate) enum Row {
     Stream,
     Bytes,
     Shared,
+    Broadcast,
+    Pipe,
+    Queue,
     Manager,
 }
 
@@ -50,8 +56,19 @@ impl Report {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Apply, Self::Imap, Self::Map, Self::Start, Self::Stream, Self::Bytes, Self::Shared, Self::Manager];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Apply,
+        Self::Imap,
+        Self::Map,
+        Self::Start,
+        Self::Stream,
+        Self::Bytes,
+        Self::Shared,
+        Self::Broadcast,
+        Self::Pipe,
+        Self::Queue,
+        Self::Manager,
+    ];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -62,6 +79,9 @@ impl Row {
             Self::Stream => "stream",
             Self::Bytes => "bytes",
             Self::Shared => "shared",
+            Self::Broadcast => "broadcast",
+            Self::Pipe => "pipe",
+            Self::Queue => "queue",
             Self::Manager => "manager",
         }
     }
@@ -76,6 +96,9 @@ impl Row {
             Self::Stream => stream::measure(quick),
             Self::Bytes => bytes::measure(quick),
             Self::Shared => shared::measure(quick),
+            Self::Broadcast => broadcast::measure(quick),
+            Self::Pipe => pipe::measure(quick),
+            Self::Queue => queue::measure(quick),
             Self::Manager => manager::measure(quick),
         }
     }

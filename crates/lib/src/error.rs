@@ -44,7 +44,7 @@ pub enum ErrorKind {
     Full,
     /// A queue has nothing now. Python's `queue.Empty`.
     Empty,
-    /// It was closed here. Python's `ValueError` for the use of what is closed.
+    /// It was closed here, or the pool was closed or terminated. Python's `ValueError` for the use of what is closed.
     Closed,
     /// Whoever was at the other end is gone. Python's `EOFError` and `BrokenPipeError`.
     Disconnected,

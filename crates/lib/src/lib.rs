@@ -14,16 +14,22 @@
 //! Every task runs in a process of its own gang: one that crashes costs that task, and nothing else. No `init` call and
 //! no guard around `main` is needed, under any [start method](StartMethod).
 
+mod broadcast;
 mod captured;
 mod containment;
 mod cpu;
 mod error;
+mod folding;
 mod identity;
+#[cfg(feature = "ipc-channel")]
+pub mod ipc;
 pub mod manager;
 mod outcome;
 mod output;
+mod pipe;
 mod pool;
 mod process;
+mod queue;
 pub mod registry;
 mod rlimit;
 mod rng;
@@ -36,6 +42,7 @@ mod trouble;
 mod wire;
 mod worker;
 
+pub use broadcast::{Broadcast, BroadcastBytes, broadcast, broadcast_bytes};
 pub use captured::Captured;
 pub use containment::{Containment, Measure, Scope, containment};
 pub use cpu::cpu_count;
@@ -45,11 +52,13 @@ pub use identity::{CurrentProcess, ParentProcess, current_process, parent_proces
 pub use manager::{Manager, ManagerBuilder};
 pub use outcome::{TaskError, TaskErrorKind};
 pub use output::{TaskOutput, Written};
+pub use pipe::{Connection, one_way, pipe};
 pub use pool::{
-    AsyncResult, Builder, Callbacks, IMap, IMapUnordered, Indexed, Pool, Retry, RetryOn, ReturnWhen, RunningTask,
-    Stdout, Waited, WorkerStatus, wait,
+    AsyncResult, Builder, Callbacks, ExitResult, IMap, IMapUnordered, Indexed, Insights, Pool, Retry, RetryOn,
+    ReturnWhen, RunningTask, SlowTask, Stdout, Waited, WorkTimes, WorkerStatus, wait,
 };
 pub use process::{ChildProcess, Process, ProcessBuilder, Stdio, active_children};
+pub use queue::{JoinableQueue, Queue, QueueIter, SimpleQueue};
 pub use rlimit::{Rlimit, RlimitBounds};
 pub use rng::TaskRng;
 pub use shared::{Array, Element, Integer, Number, Plain, Rows, RowsMut, SealedArray, SharedArray, Value};
@@ -61,7 +70,12 @@ pub use sync::{
 pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
 pub use wire::descriptor::Descriptor;
-pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state};
+pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state, worker_id};
+
+/// The ends of [pipes](crate::pipe()), and waiting for several of them. Python's `multiprocessing.connection`.
+pub mod connection {
+    pub use crate::pipe::{Connection, Nothing, Receiver, Sender, one_way, pipe, wait};
+}
 
 /// Names that the expansion of [`task`] and the command line need; no part of the public interface.
 #[doc(hidden)]

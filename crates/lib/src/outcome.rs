@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ struct Details {
     message: String,
     task: Arc<str>,
     index: u64,
+    /// Which of the items that the task is made of, if it is and that is known.
+    item: Option<u64>,
     attempt: u32,
     worker: Option<u32>,
     pid: Option<u32>,
@@ -40,6 +43,8 @@ struct Details {
     process: Option<String>,
     /// What it has written, if that was captured and anything.
     output: Option<Box<[Written; 2]>>,
+    /// It is no task but the exit hook of a worker.
+    exit_hook: bool,
     /// The attempts before this one.
     before: Vec<TaskError>,
 }
@@ -114,6 +119,7 @@ impl TaskError {
             message: message.into(),
             task,
             index,
+            item: None,
             attempt: 1,
             worker: None,
             pid: None,
@@ -123,6 +129,7 @@ impl TaskError {
             backtrace: None,
             process: None,
             output: None,
+            exit_hook: false,
             before: Vec::new(),
         }))
     }
@@ -147,6 +154,34 @@ impl TaskError {
         self.0.pid = pid.map(i32::cast_unsigned);
         self.0.duration = lasted;
         self
+    }
+
+    /// Says that it was the exit hook of a worker.
+    pub(crate) fn of_exit_hook(mut self) -> Self {
+        self.0.exit_hook = true;
+        self
+    }
+
+    /// Says of which item.
+    pub(crate) fn of_item(mut self, item: Option<u64>) -> Self {
+        self.0.item = item;
+        self
+    }
+
+    /// The error of a task that is made of these items, as that of the one which it is about.
+    pub(crate) fn of_one_in(mut self, items: &Range<u64>) -> Self {
+        let known = self.0.item.filter(|item| items.contains(item));
+        if known.is_none() && items.end - items.start > 1 {
+            let last = items.end - 1;
+            self.0.message = format!("{} (it was one of the items {} to {last})", self.0.message, items.start);
+        }
+        self.0.index = known.unwrap_or(items.start);
+        self.0.before = std::mem::take(&mut self.0.before).into_iter().map(|error| error.of_one_in(items)).collect();
+        self
+    }
+
+    pub(crate) fn name(&self) -> Arc<str> {
+        self.0.task.clone()
     }
 
     pub(crate) fn with_peak_memory(mut self, bytes: u64) -> Self {
@@ -277,9 +312,12 @@ impl TaskError {
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.process {
-            Some(name) => write!(f, "process {name} ({}) ", self.task())?,
-            None => write!(f, "task {} ({}) ", self.index(), self.task())?,
+        if let Some(name) = &self.0.process {
+            write!(f, "process {name} ({}) ", self.task())?;
+        } else if self.0.exit_hook {
+            write!(f, "exit hook {} ", self.task())?;
+        } else {
+            write!(f, "task {} ({}) ", self.index(), self.task())?;
         }
         self.cause(f)?;
         if self.attempt() > 1 {

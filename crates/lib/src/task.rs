@@ -45,7 +45,8 @@ impl<R, E: Display> Returns<R> for Result<R, E> {
 
 /// What can be run as a task with arguments `Args` (a tuple) and a value of type `R`.
 ///
-/// It is implemented for functions and for closures that capture nothing, with up to 8 arguments; for [`partial`]; for what
+/// It is implemented for functions and for closures that capture nothing, with up to 8 arguments; for [`partial`] and
+/// [`broadcast`](crate::broadcast()); for what
 /// [`Builder::fork_with`](crate::Builder::fork_with) returns; and for [tasks by name](crate::registry::Named). Arguments
 /// and values travel as bytes, so they must be owned: `String` rather than `&str`.
 ///
@@ -88,6 +89,8 @@ pub enum Unfit {
     Bound(CodecError),
     /// Captured data of another pool.
     ForeignPool,
+    /// Why its shared value cannot be sent.
+    Shared(String),
 }
 
 impl Display for Unfit {
@@ -95,6 +98,7 @@ impl Display for Unfit {
         match self {
             Self::Image(error) => write!(f, "cannot be run by workers: {error}"),
             Self::Bound(error) => write!(f, "has bound arguments that cannot be serialized: {error}"),
+            Self::Shared(why) => write!(f, "shares {why}"),
             Self::ForeignPool => f.write_str("captures data that only the workers of another pool have"),
         }
     }
@@ -305,7 +309,7 @@ pub const fn partial<F, Bound>(function: F, bound: Bound) -> Partial<F, Bound> {
     Partial { function, bound }
 }
 
-/// What can prepare a process before it runs tasks: a function, or a closure that captures nothing, of 0 to 4 arguments,
+/// What a worker can run before its first task or after its last: a function, or a closure that captures nothing, of 0 to 4 arguments,
 /// which returns an `O`.
 pub trait Setup<Args, O> {
     #[doc(hidden)]
@@ -320,7 +324,7 @@ pub struct SetupCall(pub(crate) EntryPoint, pub(crate) Parcel);
 /// What becomes of what a [`Setup`] returned.
 #[doc(hidden)]
 pub trait Keep<O>: 'static {
-    fn keep(output: O) -> Result<(), String>;
+    fn keep(output: O, out: &mut Vec<u8>) -> u8;
 }
 
 /// It is the worker's state.
@@ -329,9 +333,9 @@ pub trait Keep<O>: 'static {
 pub(crate) struct AsState;
 
 impl<S: 'static> Keep<S> for AsState {
-    fn keep(state: S) -> Result<(), String> {
+    fn keep(state: S, _out: &mut Vec<u8>) -> u8 {
         context::set_state(state);
-        Ok(())
+        Status::Value as u8
     }
 }
 
@@ -341,12 +345,37 @@ impl<S: 'static> Keep<S> for AsState {
 pub(crate) struct AsResult;
 
 impl<S: 'static, E: Display> Keep<Result<S, E>> for AsResult {
-    fn keep(state: Result<S, E>) -> Result<(), String> {
-        state.map(context::set_state).map_err(|error| error.to_string())
+    fn keep(state: Result<S, E>, out: &mut Vec<u8>) -> u8 {
+        match state {
+            Ok(state) => AsState::keep(state, out),
+            Err(error) => run_fail(out, Status::Failed, &error.to_string()),
+        }
     }
 }
 
-/// Marks the handler of an initializer.
+/// It is the last result of the worker.
+#[doc(hidden)]
+#[derive(Debug)]
+pub(crate) struct AsValue;
+
+impl<R: Serialize + 'static> Keep<R> for AsValue {
+    fn keep(value: R, out: &mut Vec<u8>) -> u8 {
+        finish(Ok(value), out)
+    }
+}
+
+/// It is the last result of the worker, or the reason why there is none.
+#[doc(hidden)]
+#[derive(Debug)]
+pub(crate) struct AsOutcome;
+
+impl<R: Serialize + 'static, E: Display> Keep<Result<R, E>> for AsOutcome {
+    fn keep(outcome: Result<R, E>, out: &mut Vec<u8>) -> u8 {
+        finish(outcome.map_err(|error| error.to_string()), out)
+    }
+}
+
+/// Marks the handler of an initializer or an exit hook.
 struct Readies<Args, O, K>(PhantomData<(Args, O, K)>);
 
 macro_rules! setup {
@@ -374,10 +403,7 @@ macro_rules! setup {
                     Err(error) => return unreadable::<($($arg,)*)>("arguments", &error, out),
                 };
                 descriptor::arrived();
-                match K::keep(function($($value),*)) {
-                    Ok(()) => Status::Value as u8,
-                    Err(text) => run_fail(out, Status::Failed, &text),
-                }
+                K::keep(function($($value),*), out)
             }
         }
     };

@@ -7,11 +7,18 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::mutant::{Protection, without};
 
 static OWN: Mutex<BTreeSet<RawFd>> = Mutex::new(BTreeSet::new());
+
+/// How often this process, or one that it was forked from, has closed everything on the list.
+///
+/// Their owners may still be there, captured by a closure, say, and the numbers may be others' by now: they must not be closed
+/// again.
+static EPOCH: AtomicU32 = AtomicU32::new(0);
 
 fn own() -> MutexGuard<'static, BTreeSet<RawFd>> {
     OWN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -20,19 +27,26 @@ fn own() -> MutexGuard<'static, BTreeSet<RawFd>> {
 /// An entry in the list, for as long as it lives. It must be dropped before its descriptor is closed: afterwards the
 /// number may already be somebody else's.
 #[derive(Debug)]
-pub(crate) struct Listed(RawFd);
+pub(crate) struct Listed(RawFd, u32);
 
 impl Listed {
     pub(crate) fn new(fd: impl AsFd) -> Self {
         let raw = fd.as_fd().as_raw_fd();
         own().insert(raw);
-        Self(raw)
+        Self(raw, EPOCH.load(Ordering::Relaxed))
+    }
+
+    /// Whether the descriptor was closed together with all others, in a forked child.
+    fn is_stale(&self) -> bool {
+        self.1 != EPOCH.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        own().remove(&self.0);
+        if !self.is_stale() {
+            own().remove(&self.0);
+        }
     }
 }
 
@@ -40,28 +54,35 @@ impl Drop for Listed {
 #[derive(Debug)]
 pub struct Fd {
     // Fields drop in this order.
-    _listed: Listed,
-    fd: OwnedFd,
+    listed: Listed,
+    /// Taken by nothing but the end of this value.
+    fd: Option<OwnedFd>,
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        if self.listed.is_stale() {
+            std::mem::forget(self.fd.take());
+        }
+    }
 }
 
 impl From<OwnedFd> for Fd {
     fn from(fd: OwnedFd) -> Self {
-        Self { _listed: Listed::new(&fd), fd }
+        Self { listed: Listed::new(&fd), fd: Some(fd) }
     }
 }
 
 impl From<Fd> for OwnedFd {
     /// Gives it away: it is no longer ganger's own.
-    fn from(fd: Fd) -> Self {
-        let Fd { _listed, fd } = fd;
-        drop(_listed);
-        fd
+    fn from(mut fd: Fd) -> Self {
+        fd.fd.take().expect("it is there until its end")
     }
 }
 
 impl AsFd for Fd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.fd.as_ref().expect("it is there until its end").as_fd()
     }
 }
 
@@ -72,6 +93,7 @@ pub(crate) fn close_own_except(keep: &[RawFd]) {
         let _ = nix::unistd::close(*fd);
     }
     own().retain(|fd| keep.contains(fd));
+    EPOCH.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Closes every descriptor from 3 up but `keep`, in a process that will never use the owners of any other again.
@@ -91,6 +113,7 @@ pub(crate) fn close_all_except(keep: &[RawFd]) {
 /// Empties the list in a forked child that has closed, or replaced, everything on it.
 pub(crate) fn forget_own() {
     own().clear();
+    EPOCH.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Closes every descriptor from `first` up, listed or not.

@@ -70,25 +70,29 @@ impl<const EXCLUSIVE: bool> Drop for Hold<EXCLUSIVE> {
 }
 
 /// Opens memory once more: locks belong to an open file description, and all descriptors that were passed on share one.
-fn reopen(memory: BorrowedFd<'_>, writable: bool) -> io::Result<File> {
+pub(crate) fn reopen(memory: BorrowedFd<'_>, writable: bool) -> io::Result<File> {
     let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
     OpenOptions::new().read(true).write(writable).open(path)
 }
 
-fn set_lock(file: BorrowedFd<'_>, kind: i32, range: &Range<usize>) -> io::Result<()> {
+pub(crate) fn set_lock(file: BorrowedFd<'_>, kind: i32, range: &Range<usize>) -> io::Result<()> {
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&flock(kind, range)?)) {
+        Ok(_) => Ok(()),
+        Err(Errno::EACCES | Errno::EAGAIN) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A lock on a range as the kernel wants it described.
+pub(crate) fn flock(kind: i32, range: &Range<usize>) -> io::Result<libc::flock> {
     let number = |value: usize| i64::try_from(value).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
-    let lock = libc::flock {
+    Ok(libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: number(range.start)?,
         l_len: number(range.len())?,
         l_pid: 0,
-    };
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&lock)) {
-        Ok(_) => Ok(()),
-        Err(Errno::EACCES | Errno::EAGAIN) => Err(io::ErrorKind::WouldBlock.into()),
-        Err(error) => Err(error.into()),
-    }
+    })
 }
 
 /// What is claimed is written to, most likely, and a fault for each page costs several times as much as the writing. A larger

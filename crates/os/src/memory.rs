@@ -35,6 +35,17 @@ pub fn create(name: &CStr, length: usize) -> io::Result<OwnedFd> {
     Ok(memory)
 }
 
+/// As [`create`], of memory that can grow. Whoever has it can make it larger, which changes nothing for the others.
+///
+/// # Errors
+/// As of [`create`].
+pub fn create_growing(name: &CStr, length: usize) -> io::Result<OwnedFd> {
+    let memory = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    nix::unistd::ftruncate(&memory, place_in_file(length)?)?;
+    fcntl(&memory, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
+    Ok(memory)
+}
+
 /// How many bytes memory has that [`create`] made, most likely in another process: at least `least`.
 ///
 /// # Errors
@@ -61,6 +72,15 @@ pub(crate) fn sealed_size(memory: BorrowedFd<'_>, least: usize, needed: SealFlag
 pub fn forbid_writing(memory: BorrowedFd<'_>) -> io::Result<()> {
     fcntl(memory, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE))?;
     Ok(())
+}
+
+/// Whether the first `length` bytes take up as much room as they claim to. Memory that was never written to has any size one
+/// likes, and costs nothing until somebody reads it.
+#[must_use]
+pub fn is_backed(memory: BorrowedFd<'_>, length: usize) -> bool {
+    const BLOCK: u64 = 512;
+    let blocks = nix::sys::stat::fstat(memory).map_or(0, |found| u64::try_from(found.st_blocks).unwrap_or(0));
+    blocks.saturating_mul(BLOCK) >= length as u64
 }
 
 /// Whether that has been done.
@@ -154,6 +174,12 @@ impl Memory {
     /// When it is no such memory, or cannot be mapped.
     pub fn open(memory: BorrowedFd<'_>, least: usize) -> io::Result<Self> {
         Self::map(memory, size(memory, least)?)
+    }
+
+    /// Maps the beginning of memory that is at least as long.
+    pub(crate) fn part(memory: BorrowedFd<'_>, length: usize) -> io::Result<Self> {
+        size(memory, length)?;
+        Self::map(memory, length)
     }
 
     fn map(memory: BorrowedFd<'_>, length: usize) -> io::Result<Self> {
@@ -259,6 +285,14 @@ mod tests {
         assert_eq!(bytes, [1, 2, 3, 4]);
         assert_eq!(write_at(memory.as_fd(), 0, &bytes).expect_err("sealed").kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(read_at(memory.as_fd(), 61, &mut bytes).expect_err("short").kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn memory_that_nobody_has_written_to_is_not_backed() {
+        let memory = create(c"test", 1 << 40).expect("it costs nothing");
+        assert!(!is_backed(memory.as_fd(), 1 << 40));
+        write_at(memory.as_fd(), 0, &[1; 10_000]).expect("fits");
+        assert!(is_backed(memory.as_fd(), 10_000) && !is_backed(memory.as_fd(), 1 << 40));
     }
 
     #[test]

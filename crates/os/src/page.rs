@@ -28,6 +28,8 @@ const STOP: usize = 256;
 const LISTENS: usize = 320;
 const TAKEN: usize = 384;
 const BEGUN: usize = 512;
+const ITEM: usize = 576;
+const TOKENS: usize = 640;
 
 /// A mapping of the shared memory. It has no name, and is gone with its last holder.
 #[derive(Debug)]
@@ -114,6 +116,18 @@ impl Page {
     #[must_use]
     pub fn begun(&self, stream: usize) -> &AtomicU64 {
         self.word(BEGUN + 8 * (stream & 1))
+    }
+
+    /// Which of the items that its task is made of the worker has begun last, plus one; zero when that cannot be said.
+    #[must_use]
+    pub fn item(&self) -> &AtomicU64 {
+        self.word(ITEM)
+    }
+
+    /// How many tasks the pools in the worker may run beyond its own, and how many they want to: the library says how.
+    #[must_use]
+    pub fn tokens(&self) -> &AtomicU64 {
+        self.word(TOKENS)
     }
 
     fn flag(&self, offset: usize) -> &AtomicU32 {

@@ -1,5 +1,6 @@
 //! Inherited socket pairs: no address, no listener, nobody to authenticate.
 
+mod message;
 mod receive;
 
 use std::collections::VecDeque;
@@ -13,6 +14,9 @@ use nix::sys::socket::{
 
 use crate::child::writable_within;
 use crate::fd::Fd;
+pub use message::{
+    Sent, connect_messages, end_one_way, hang_up, message_pair, peek_message, receive_message, send_message,
+};
 use receive::receive;
 
 /// The most descriptors that travel with one message: the kernel's limit, `SCM_MAX_FD`.
@@ -70,8 +74,14 @@ fn raw(fds: &[BorrowedFd<'_>]) -> Vec<RawFd> {
 /// # Errors
 /// When the other end is gone.
 pub fn send_all_with(fd: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let sent = send(fd.as_fd(), &[IoSlice::new(bytes)], &raw(fds), MsgFlags::empty())?;
-    send_all(fd, bytes.get(sent..).unwrap_or_default())
+    let raw = raw(fds);
+    loop {
+        let sent = send(fd.as_fd(), &[IoSlice::new(bytes)], &raw, MsgFlags::empty())?;
+        // Nothing was sent, and no descriptor: the first byte is still to bring them.
+        if sent > 0 || bytes.is_empty() {
+            return send_all(fd, bytes.get(sent..).unwrap_or_default());
+        }
+    }
 }
 
 /// Writes all of `bytes`, waiting for room. Only workers do: they wait for a supervisor that always reads, and whose

@@ -14,16 +14,19 @@ use serde::de::DeserializeOwned;
 use super::Pool;
 use super::attributes::Attributes;
 use super::callbacks::CallbackThread;
+use super::exit::ExitHook;
 use super::feed::LookAhead;
 use super::gang::Gang;
 use super::output::{Capture, Outlet};
 use super::sink::deadline;
+use super::size::check_size;
 use super::start::Stdout;
 use super::terms::Retry;
 use crate::TaskOutput;
 use crate::captured::{Captured, with_closure};
 use crate::supervisor::driver::Supervisor;
 use crate::supervisor::memory::MemoryLimits;
+use crate::supervisor::outfit::{ExitTerms, Outfit};
 use crate::supervisor::staffing::Intensity;
 use crate::supervisor::state::Settings;
 use crate::task::{AsResult, AsState, Returns, Setup as SetUp, SetupCall, Unfit};
@@ -54,6 +57,9 @@ pub struct Builder {
     method: StartMethod,
     preload: Option<Result<SetupCall, Unfit>>,
     initializer: Option<Result<SetupCall, Unfit>>,
+    pub(super) exit_hook: Option<ExitHook>,
+    pub(super) exit_timeout: Duration,
+    pub(super) budget: Option<usize>,
     pub(super) chunksize: Option<usize>,
     pub(super) timeout: Option<Duration>,
     pub(super) queue_timeout: Option<Duration>,
@@ -61,6 +67,8 @@ pub struct Builder {
     pub(super) retry: Option<Retry>,
     pub(super) memory: MemoryLimits,
     pub(super) attributes: Attributes,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) min_workers: Option<usize>,
     max_tasks: Option<usize>,
     jitter: usize,
     name: Option<String>,
@@ -81,6 +89,9 @@ impl Default for Builder {
             method: crate::start_method(),
             preload: None,
             initializer: None,
+            exit_hook: None,
+            exit_timeout: Duration::from_secs(30),
+            budget: None,
             chunksize: None,
             timeout: None,
             queue_timeout: None,
@@ -88,6 +99,8 @@ impl Default for Builder {
             retry: None,
             memory: MemoryLimits::default(),
             attributes: Attributes::default(),
+            idle_timeout: None,
+            min_workers: None,
             max_tasks: None,
             jitter: 0,
             name: None,
@@ -331,21 +344,23 @@ impl Builder {
         let callbacks = Arc::<CallbackThread>::default();
         let outlet = Outlet::new(self.capture.clone(), self.stdout, &callbacks);
         let captures = outlet.is_some();
-        let (plan, setup) = self.plan(name.clone(), &settings)?;
+        let places = settings.workers;
+        let exit_returns = self.exit_hook.as_ref().map(|hook| hook.returns);
+        let (plan, outfit) = self.plan(name.clone(), &settings)?;
         let successor = (method != StartMethod::Fork).then(|| plan.clone());
         let guardian = Guardian::launch(plan, &HOOKS).map_err(start_error)?;
-        let supervisor = Supervisor::start(settings, memory, outlet, setup, (guardian, successor), &name)
+        let supervisor = Supervisor::start(settings, memory, outlet, outfit, (guardian, successor), &name)
             .map_err(|error| cannot_start("make the supervisor", error))?;
-        let gang = Gang::new(id, name, supervisor.clone(), callbacks.clone(), look_ahead);
+        let gang = Gang::new(id, name, supervisor.clone(), callbacks.clone(), look_ahead, exit_returns, places);
         let pool = Pool::from_gang(gang, terms);
         if captures {
             callbacks.start().map_err(|error| cannot_start("start the callback thread", error))?;
         }
-        let status = supervisor.wait_status(until, |status| status.ready > 0 || status.broken.is_some());
+        let status = supervisor.wait_status(until, |status| status.served || status.broken.is_some());
         if let Some(cause) = status.broken {
             return Err(Error::new(ErrorKind::Broken, format!("pool {:?} has no workers: {cause}", pool.name())));
         }
-        if status.ready == 0 {
+        if !status.served {
             let text = format!("no worker of pool {:?} was ready in time (see start_timeout)", pool.name());
             return Err(Error::new(ErrorKind::CannotStart, text));
         }
@@ -355,14 +370,13 @@ impl Builder {
 
     fn check(&self) -> Result<Settings, Error> {
         let workers = self.workers.unwrap_or_else(cpu::cpu_count);
-        let most = 1 << 20;
-        if workers == 0 || workers > most {
-            return Err(invalid(format!("workers is {workers}: a pool needs at least 1, and at most {most}")));
-        }
+        check_size(workers)?;
         if self.max_tasks == Some(0) {
             return Err(invalid("max_tasks_per_worker is 0: a worker runs at least 1 task".to_owned()));
         }
         self.check_memory()?;
+        self.check_exit()?;
+        self.check_budget()?;
         if self.look_ahead == Some(0) {
             return Err(invalid("look_ahead is 0: at least 1 task must be under way".to_owned()));
         }
@@ -381,7 +395,6 @@ impl Builder {
             ));
         }
         let narrow = |tasks: usize| u32::try_from(tasks).unwrap_or(u32::MAX);
-        let usual = || Intensity { most: narrow(3 * workers).max(10), period: Duration::from_secs(5) };
         Ok(Settings {
             workers: narrow(workers),
             max_tasks: self.max_tasks.map(narrow),
@@ -389,17 +402,24 @@ impl Builder {
             seed: self.seed.unwrap_or_else(fresh_seed),
             start_timeout: self.start_timeout,
             grace: self.grace,
-            intensity: self.intensity.unwrap_or_else(usual),
+            intensity: self.intensity,
+            idle_timeout: self.idle_timeout,
+            min_workers: self.least_workers(workers)?,
         })
     }
 
     /// What the OS layer and the workers need to know.
-    fn plan(self, name: String, settings: &Settings) -> Result<(Plan, Parcel), Error> {
+    fn plan(self, name: String, settings: &Settings) -> Result<(Plan, Outfit), Error> {
+        let source = self.source();
         let attributes = self.attributes.resolve(self.capture.cap.is_some())?;
         let variables = self.attributes.variables(settings.workers as usize);
         let group = self.attributes.group()?;
         let preload = self.preload.transpose().map_err(|unfit| unfit_error("preload", &unfit))?;
         let initializer = self.initializer.transpose().map_err(|unfit| unfit_error("the initializer", &unfit))?;
+        let exit =
+            self.exit_hook.map(|hook| (hook.call, ExitTerms { name: hook.name.into(), limit: self.exit_timeout }));
+        let (exit, terms) = exit.unzip();
+        let exit = exit.transpose().map_err(|unfit| unfit_error("the exit hook", &unfit))?;
         let fresh_images = self.method == StartMethod::Spawn;
         let (by_guardian, by_worker) = if fresh_images { (None, preload) } else { (preload, None) };
         let mut descriptors = Vec::new();
@@ -411,6 +431,7 @@ impl Builder {
         let setup = Setup {
             preload: by_worker.map(&mut call),
             initializer: initializer.map(&mut call),
+            exit: exit.map(&mut call),
             seed: settings.seed,
             tell_memory: self.memory.any(),
             attributes,
@@ -428,7 +449,7 @@ impl Builder {
             threads_allowed: self.threads_allowed,
             limit: self.start_timeout,
         };
-        Ok((plan, Parcel { bytes, descriptors }))
+        Ok((plan, Outfit { setup: Parcel { bytes, descriptors }, exit: terms, source }))
     }
 }
 

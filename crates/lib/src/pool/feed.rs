@@ -48,10 +48,10 @@ impl Feeds {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands waiting tasks to `submit`: of each feed the full chunks, or, if there is none, the one that is being filled;
-    /// `all` for both.
-    pub(crate) fn collect(&self, all: bool, mut submit: impl FnMut(&Arc<Job>, Chunk)) {
-        for feed in self.lock().iter() {
+    /// Hands waiting tasks of priority `appetite` or a higher one to `submit`: of each feed the full chunks, or, if there is
+    /// none, the one that is being filled; `all` for both, of every feed.
+    pub(crate) fn collect(&self, appetite: i64, all: bool, mut submit: impl FnMut(&Arc<Job>, Chunk)) {
+        for feed in self.lock().iter().filter(|feed| all || i64::from(feed.priority()) >= appetite) {
             let full = std::mem::take(&mut feed.lock().full);
             let enough = !full.is_empty() && !all;
             full.into_iter().for_each(|chunk| submit(&feed.job, chunk));
@@ -78,8 +78,11 @@ impl Feeds {
         wakers
     }
 
+    /// The most urgent come first: what is collected first may be sent at once.
     fn add(&self, feed: &Arc<Feed>) {
-        self.lock().push(feed.clone());
+        let mut feeds = self.lock();
+        let place = feeds.partition_point(|other| other.priority() >= feed.priority());
+        feeds.insert(place, feed.clone());
     }
 
     fn remove(&self, feed: &Arc<Feed>) {
@@ -90,6 +93,10 @@ impl Feeds {
 impl Feed {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn priority(&self) -> i32 {
+        self.job.terms.priority
     }
 
     /// Takes the chunk that is being filled. Its successor is allocated without the lock, for which its feeder would wait.
@@ -135,7 +142,7 @@ impl OpenFeed {
         drop(waiting);
         match pushed {
             Ok(length) => {
-                self.supervisor.offer();
+                self.supervisor.offer(self.feed.priority());
                 length
             }
             Err((kind, text)) => {

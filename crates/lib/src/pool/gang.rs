@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::callbacks::{CallbackThread, Callbacks, PanicNote};
+use super::exit::Returned;
 use super::feed::{Encode, LookAhead, OpenFeed};
 use super::handle::Read;
 use super::job::{Chunk, Job};
@@ -29,6 +30,10 @@ pub(crate) struct Gang {
     pub(crate) supervisor: Arc<Supervisor>,
     pub(crate) callbacks: Arc<CallbackThread>,
     pub(crate) look_ahead: LookAhead,
+    /// What its exit hook returns, if it has one.
+    pub(crate) exit_returns: Option<Returned>,
+    /// For how many workers it was built.
+    pub(crate) places: u32,
     /// The process that built it. A forked child of that has a copy which must stay still.
     creator: u32,
     next_job: AtomicU32,
@@ -45,6 +50,8 @@ impl Gang {
         supervisor: Arc<Supervisor>,
         callbacks: Arc<CallbackThread>,
         look_ahead: LookAhead,
+        exit_returns: Option<Returned>,
+        places: u32,
     ) -> Self {
         Self {
             id,
@@ -52,6 +59,8 @@ impl Gang {
             supervisor,
             callbacks,
             look_ahead,
+            exit_returns,
+            places,
             creator: std::process::id(),
             next_job: AtomicU32::new(0),
             next_call: AtomicU64::new(0),

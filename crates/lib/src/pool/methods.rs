@@ -30,7 +30,7 @@ use crate::{Error, TaskError, TaskErrorKind};
 #[derive(Clone, Debug)]
 pub struct Pool {
     owner: Arc<Owner>,
-    terms: Terms,
+    pub(super) terms: Terms,
 }
 
 impl Pool {
@@ -97,6 +97,32 @@ impl Pool {
     /// [`ErrorKind::InvalidSetting`](crate::ErrorKind::InvalidSetting) when it makes no sense.
     pub fn with_retry(&self, retry: &Retry) -> Result<Self, Error> {
         self.with(|terms| terms.set_retry(retry))
+    }
+
+    /// Another handle of the same gang, whose tasks have this priority; without it, they have 0. Python's pools have none.
+    ///
+    /// What waits with a higher priority is sent to workers first, and what waits with the same in the order of its
+    /// submission; that holds for tasks of all handles, and for those that `imap` has pulled from its input. What is with a
+    /// worker already is not taken back for it: a more urgent task is behind the one that the worker runs and what was sent ahead
+    /// of time: one or two milliseconds of work, as far as it is known how long such tasks take; or one task, if that is known to
+    /// take less than 20 ms; or, where a chunk size is set, less than three chunks. A task that is tried again alone, after it killed its worker, waits apart from the others.
+    ///
+    /// A lower priority is no share: as long as there is more urgent work for all workers, the less urgent waits.
+    /// [`queue_timeout`](crate::Builder::queue_timeout) bounds that.
+    ///
+    /// ```
+    /// # let pool = ganger::Pool::new(1)?;
+    /// fn square(x: i64) -> i64 { x * x }
+    /// let background = pool.with_priority(-1).map_async(square, 0..1000);
+    /// let urgent = pool.with_priority(10).apply_async(square, (7,));
+    /// assert_eq!((urgent.get()?, background.get()?.len()), (49, 1000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "the handle itself is as it was"]
+    pub fn with_priority(&self, priority: i32) -> Self {
+        let mut other = self.clone();
+        other.terms.set_priority(priority);
+        other
     }
 
     fn with(&self, change: impl FnOnce(&mut Terms) -> Result<(), Error>) -> Result<Self, Error> {
@@ -180,7 +206,9 @@ impl Pool {
         F: Task<(A,), R>,
     {
         let mut outcomes = Vec::new();
-        match self.collect(&task, items.into_iter().map(|item| (item,)), |outcome| outcomes.push(outcome)) {
+        let items = items.into_iter().map(|item| (item,));
+        match self.collect(self.job(&task, self.terms), (items, F::encode), F::decode, |outcome| outcomes.push(outcome))
+        {
             Ok(()) => outcomes,
             Err((refusal, count)) => (0..count).map(|index| Err(refusal.to_error(index))).collect(),
         }
@@ -208,7 +236,7 @@ impl Pool {
             (Ok(_), Err(error)) => values = Err(error),
             (Err(_), _) => {}
         };
-        match self.collect(&task, items, take) {
+        match self.collect(self.job(&task, self.terms), (items, F::encode), F::decode, take) {
             Ok(()) => values,
             Err((_, 0)) => Ok(Vec::new()),
             Err((refusal, _)) => Err(refusal.to_error(0)),
@@ -216,24 +244,21 @@ impl Pool {
     }
 
     /// Runs the tasks and hands every outcome to `take`, in the order of the items, while others still run.
-    fn collect<F, Args, R>(
+    pub(super) fn collect<Args, R>(
         &self,
-        task: &F,
-        items: impl Iterator<Item = Args>,
+        job: Result<Arc<Job>, Refusal>,
+        (items, encode): (impl Iterator<Item = Args>, Encode<Args>),
+        decode: read::Decode<R>,
         mut take: impl FnMut(Result<R, TaskError>),
-    ) -> Result<(), (Refusal, u64)>
-    where
-        F: Task<Args, R>,
-    {
-        let job = match self.job(task, self.terms) {
+    ) -> Result<(), (Refusal, u64)> {
+        let job = match job {
             Ok(job) => job,
             // What the caller has to be told for every item depends on how many there are.
             Err(refusal) => return Err((refusal, items.count() as u64)),
         };
-        self.gang().submit_all(&job, items, F::encode);
+        self.gang().submit_all(&job, items, encode);
         let mut order = InOrder::default();
-        let mut read =
-            |batch: &Batch| (0..).map_while(|place| outcome(&job, batch, place, F::decode)).for_each(&mut take);
+        let mut read = |batch: &Batch| (0..).map_while(|place| outcome(&job, batch, place, decode)).for_each(&mut take);
         loop {
             let mut state = job.sink.wait(None, |state| state.done() || !state.batches.is_empty());
             let (done, batches) = (state.done(), std::mem::take(&mut state.batches));

@@ -18,6 +18,7 @@ pub struct WorkerStatus {
     pub(crate) slot: u32,
     pub(crate) pid: u32,
     pub(crate) ready: bool,
+    pub(crate) leaving: bool,
     pub(crate) running: Option<RunningTask>,
 }
 
@@ -38,6 +39,13 @@ impl WorkerStatus {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready
+    }
+
+    /// Whether it gets no more tasks: it leaves when it has ended what it has begun. It was recycled, or the pool was
+    /// [made smaller](crate::Pool::resize), or it had [nothing to do](crate::Builder::idle_timeout).
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
     }
 
     /// The task that it has begun and not ended.

@@ -107,6 +107,7 @@ impl Retry {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Terms {
     chunksize: Option<u32>,
+    priority: i32,
     timeout: Option<Duration>,
     queue_timeout: Option<Duration>,
     retry: Option<RetryTerms>,
@@ -119,6 +120,10 @@ impl Terms {
         }
         self.chunksize = Some(u32::try_from(tasks).unwrap_or(u32::MAX));
         Ok(())
+    }
+
+    pub(super) fn set_priority(&mut self, priority: i32) {
+        self.priority = priority;
     }
 
     pub(super) fn set_timeout(&mut self, limit: Duration) -> Result<(), Error> {
@@ -136,14 +141,24 @@ impl Terms {
         Ok(())
     }
 
+    /// Whether something is said of every single task that does not hold of several together.
+    pub(super) fn tell_tasks_apart(self) -> bool {
+        self.timeout.is_some() || self.queue_timeout.is_some() || self.retry.is_some()
+    }
+
+    /// How many tasks are to travel together, if that is said.
+    pub(super) fn chunksize(self) -> Option<u32> {
+        self.chunksize
+    }
+
     /// For a single call: nothing travels together.
     pub(super) fn single(self) -> Self {
         Self { chunksize: None, ..self }
     }
 
     pub(super) fn of(self, function: u64) -> JobTerms {
-        let Self { chunksize, timeout, queue_timeout, retry } = self;
-        JobTerms { function, chunksize, timeout, queue_timeout, retry }
+        let Self { chunksize, priority, timeout, queue_timeout, retry } = self;
+        JobTerms { function, chunksize, priority, timeout, queue_timeout, retry }
     }
 }
 

@@ -57,7 +57,7 @@ impl Call {
 pub(super) fn unfit_error(unfit: &Unfit) -> Error {
     let kind = match unfit {
         Unfit::Image(_) => ErrorKind::CannotStart,
-        Unfit::Bound(_) => ErrorKind::NotSerializable,
+        Unfit::Bound(_) | Unfit::Shared(_) => ErrorKind::NotSerializable,
         Unfit::ForeignPool => ErrorKind::InvalidSetting,
     };
     Error::new(kind, format!("the function {unfit}"))

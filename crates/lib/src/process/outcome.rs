@@ -53,7 +53,7 @@ fn failed(child: &Child, arrived: &Arrived, status: Status) -> TaskError {
         Ok(opened) => decode(opened.bytes()).unwrap_or_else(|error| unreadable(&error)),
         Err(error) => unreadable(&error),
     };
-    let Failure { message, location, backtrace, peak_memory } = failure;
+    let Failure { message, location, backtrace, peak_memory, item: _ } = failure;
     error(child, kind, message).with_peak_memory(peak_memory).with_trace(location, backtrace)
 }
 

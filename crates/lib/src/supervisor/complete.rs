@@ -18,6 +18,9 @@ use crate::{TaskError, TaskErrorKind};
 impl Core {
     /// Gives the tasks of `span` their outcomes.
     pub(super) fn complete(&mut self, span: Span, worker: Option<WorkerId>, ending: Ending) {
+        if let (Ending::Delivered | Ending::Late(_), Some(worker)) = (ending, worker) {
+            self.note_slow(span, worker);
+        }
         let Some(stored) = self.chunks.get_mut(&span.chunk) else { return };
         stored.left -= span.count;
         let job = stored.job.clone();
@@ -165,11 +168,17 @@ impl Core {
 
 /// The error that a result which is no value stands for.
 fn failure(job: &Job, index: u64, failed: Failed, bytes: &[u8], worker: WorkerId, pid: Option<i32>) -> TaskError {
+    let duration = std::time::Duration::from_nanos(failed.nanos);
+    error_of(job.name.clone(), index, failed.status, bytes).by_worker(worker.slot, pid, Some(duration))
+}
+
+/// The same, without the worker.
+pub(super) fn error_of(name: Arc<str>, index: u64, status: u8, bytes: &[u8]) -> TaskError {
     let failure: Failure = decode(bytes).unwrap_or_else(|error| Failure {
         message: format!("left a failure that cannot be read: {error}"),
         ..Failure::default()
     });
-    let kind = match Status::from_byte(failed.status) {
+    let kind = match Status::from_byte(status) {
         Some(Status::Value | Status::Failed) => TaskErrorKind::Failed,
         Some(Status::Panicked) => TaskErrorKind::Panicked,
         Some(Status::NotDeserializable) => TaskErrorKind::NotDeserializable,
@@ -177,11 +186,10 @@ fn failure(job: &Job, index: u64, failed: Failed, bytes: &[u8], worker: WorkerId
         Some(Status::TooLarge) => TaskErrorKind::TooLarge,
         None => TaskErrorKind::ProtocolViolation,
     };
-    let duration = std::time::Duration::from_nanos(failed.nanos);
-    TaskError::new(kind, failure.message, job.name.clone(), index)
-        .by_worker(worker.slot, pid, Some(duration))
+    TaskError::new(kind, failure.message, name, index)
         .with_peak_memory(failure.peak_memory)
         .with_trace(failure.location, failure.backtrace)
+        .of_item(failure.item)
 }
 
 /// The error of a task that failed after it was asked to end: most likely because of that.

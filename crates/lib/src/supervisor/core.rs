@@ -18,11 +18,15 @@ use ganger_os::signal;
 use ganger_os::socket::{send_now_with, stream_pair};
 use ganger_os::start::{Guardian, Plan, is_shortage};
 
+use super::budget::Budget;
 use super::event::{Action, Breakdown, ChunkId, Ending, Event, JobId, Span, WorkerId};
+use super::farewells::Departure;
 use super::guardian::{Post, watch};
 use super::haul::Haul;
+use super::ledger::Ledger;
 use super::link::Link;
 use super::memory::MemoryLimits;
+use super::outfit::{ExitTerms, Outfit};
 use super::output::Output;
 use super::staffing::Intensity;
 use super::state::{Phase, Settings, State};
@@ -77,6 +81,12 @@ pub(crate) struct Core {
     /// Where captured output goes.
     pub(super) outlet: Option<Outlet>,
     pub(super) obituary: Option<super::deaths::Obituary>,
+    /// What workers do before they leave, if anything.
+    pub(super) exit: Option<ExitTerms>,
+    /// Those that have left, until somebody asks.
+    pub(crate) departures: Vec<Departure>,
+    pub(super) budget: Budget,
+    pub(super) ledger: Ledger,
     /// Why workers could not be started, or why the pool broke.
     pub(crate) cause: Option<String>,
     /// It was said that there are fewer workers than there should be.
@@ -86,7 +96,7 @@ pub(crate) struct Core {
     /// To be woken when the lock is free.
     pub(super) wakers: Vec<Waker>,
     /// Links that have something to write.
-    unflushed: Vec<WorkerId>,
+    pub(super) unflushed: Vec<WorkerId>,
 }
 
 impl Core {
@@ -94,13 +104,20 @@ impl Core {
         settings: Settings,
         memory_limits: MemoryLimits,
         outlet: Option<Outlet>,
-        setup: Parcel,
+        outfit: Outfit,
         (guardian, successor): (Guardian, Option<Plan>),
         poller: Arc<Poller>,
     ) -> io::Result<Self> {
         watch(&poller, &guardian)?;
+        let Outfit { setup, exit, source } = outfit;
+        let budget = Budget::new(source);
+        let mut state = State::new(settings);
+        state.allowance = budget.allowance();
+        if let Some(terms) = &exit {
+            state.retirement = terms.limit;
+        }
         Ok(Self {
-            state: State::new(settings),
+            state,
             started: Instant::now(),
             poller,
             guardian: Some(guardian),
@@ -119,6 +136,10 @@ impl Core {
             memory_limits,
             outlet,
             obituary: None,
+            exit,
+            departures: Vec::new(),
+            budget,
+            ledger: Ledger::default(),
             cause: None,
             short: false,
             finishing: false,
@@ -131,8 +152,13 @@ impl Core {
         self.state.phase()
     }
 
-    pub(crate) fn hungry(&self) -> bool {
-        self.state.hungry()
+    pub(crate) fn size(&self) -> u32 {
+        self.state.size()
+    }
+
+    /// See [`State::appetite`].
+    pub(crate) fn appetite(&self) -> i64 {
+        self.state.appetite()
     }
 
     /// Whether there are tasks that are not completed, or inputs that are not at their end.
@@ -140,8 +166,9 @@ impl Core {
         self.state.has_work()
     }
 
-    pub(crate) fn ready_workers(&self) -> usize {
-        self.state.ready_workers()
+    /// Whether one of the guardian's workers has been ready.
+    pub(crate) fn has_served(&self) -> bool {
+        self.state.has_served()
     }
 
     /// The process ids of the workers that are alive, as far as is known.
@@ -177,8 +204,12 @@ impl Core {
         let doubted = alive.filter_map(|link| link.next_doubt(now)).min();
         let silent = self.guardian.as_ref().and_then(|_| self.guardian_limit());
         let (examination, measurement) = (self.next_examination(), self.next_measurement());
+        let budget = self.budget.next_look();
         let refused = self.guardian.as_ref().filter(|guardian| guardian.has_refused()).map(|_| now);
-        [deadline, collecting, lost, doubted, silent, examination, measurement, refused].into_iter().flatten().min()
+        [deadline, collecting, lost, doubted, silent, examination, measurement, refused, budget]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Since when the guardian owes an answer and has said nothing.
@@ -198,7 +229,7 @@ impl Core {
         let Chunk { first, bytes, offsets, descriptors, aside } = chunk;
         let (job_of_it, bytes) = (job.clone(), Arc::new(bytes));
         self.chunks.insert(id, Stored { job: job_of_it, first, bytes, offsets, descriptors, aside, left: count });
-        let span = Span { chunk: id, job: job.id, first: 0, count };
+        let span = Span { chunk: id, job: job.id, first: 0, count, priority: job.terms.priority };
         self.handle(Event::Submitted { span, terms: job.terms });
     }
 
@@ -374,6 +405,7 @@ impl Core {
     fn retire(&mut self, worker: WorkerId) {
         if let Some(link) = self.link(worker) {
             link.push(Header::plain(Kind::Goodbye, 0), &[]);
+            link.told = Some(Instant::now());
             self.unflushed.push(worker);
         }
     }
@@ -383,6 +415,7 @@ impl Core {
         if !link.ready && link.unready.is_none() && link.violation.is_none() {
             link.unready = Some(format!("worker {} was not ready in time (see start_timeout)", worker.slot));
         }
+        link.overstayed |= link.told.is_some();
         match &link.pidfd {
             Some(pidfd) => pidfd.kill(),
             // It will be killed when its start is reported.
@@ -401,45 +434,6 @@ impl Core {
         }
         tracing::error!(cause = cause.as_str(), "the pool is broken");
         self.cause = Some(cause);
-    }
-
-    /// Writes what the actions have queued.
-    pub(crate) fn flush(&mut self) {
-        let mut workers = std::mem::take(&mut self.unflushed);
-        let mut again = Vec::new();
-        for worker in workers.drain(..) {
-            // One that is not read any more is dead or about to be killed, and nobody would say when it has room.
-            let Some(link) = self.links.get_mut(&worker).filter(|link| link.is_read()) else { continue };
-            if link.watched_for_room && !std::mem::take(&mut link.stirred) {
-                // It was full, and the poller has not said otherwise.
-                continue;
-            }
-            let more = match link.flush() {
-                Ok(more) => more,
-                // The worker is dead or dying, which its pidfd reports.
-                Err(error) if is_gone(&error) => false,
-                Err(_) => {
-                    // The kernel is short of memory: it is tried again at the next look.
-                    again.push(worker);
-                    continue;
-                }
-            };
-            if more != link.watched_for_room {
-                let interest = if more { Interest::ReadWrite } else { Interest::Read };
-                if self.poller.change(&link.socket, Token::Link(link.id).to_u64(), interest).is_ok() {
-                    link.watched_for_room = more;
-                } else {
-                    // Nobody would say when there is room: it is tried again at the next look.
-                    again.push(worker);
-                }
-            }
-        }
-        self.unflushed = workers;
-        self.unflushed.append(&mut again);
-    }
-
-    pub(super) fn flush_later(&mut self, worker: WorkerId) {
-        self.unflushed.push(worker);
     }
 
     /// Cancels a job; when this returns, all of its tasks that had not begun are completed.
@@ -464,6 +458,7 @@ impl Core {
         let workers: Vec<WorkerId> = self.links.keys().copied().collect();
         let mut links: Vec<Link> = workers.into_iter().filter_map(|worker| self.drop_link(worker)).collect();
         for link in &mut links {
+            self.note_interrupted(link);
             if let Some(output) = link.last_output() {
                 self.put_strays_of(link);
                 self.put_output(None, (link.id.slot, link.pid), output);
@@ -491,12 +486,6 @@ impl Core {
             _ => "was cancelled".to_owned(),
         }
     }
-}
-
-/// Whether an error of a link says that nobody is at its other end.
-fn is_gone(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
-    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
 }
 
 /// How often results are collected that nobody announces.

@@ -2,6 +2,7 @@
 //! deadlines. A dead worker's last results are still in its link: it is drained before it is judged.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ganger_os::child::Exit;
@@ -13,6 +14,7 @@ use ganger_os::start::{Report, is_shortage};
 use super::core::{Core, LOST};
 use super::event::{Cause, Ending, Event, WorkerId};
 use super::haul::Haul;
+use super::ledger::SLOWEST;
 use super::link::Link;
 use super::output::Both;
 use super::retries::MOST_DEATHS;
@@ -33,6 +35,8 @@ pub(super) struct Obituary {
     pub(super) output: Option<Both>,
     /// How much more memory it held, when that was last measured, than when it got ready.
     growth: u64,
+    /// Which item of its task it had begun last; of an earlier one, if this one has none.
+    item: Option<u64>,
 }
 
 impl Obituary {
@@ -62,7 +66,13 @@ impl Obituary {
             peak_memory,
             output: None,
             growth: link.memory.growth,
+            item: link.results.page().item().load(Ordering::Acquire).checked_sub(1),
         }
+    }
+
+    /// How it ended.
+    pub(super) fn end(&self) -> (TaskErrorKind, String) {
+        (self.kind, self.message.clone())
     }
 
     /// Of a task that ended with the worker, and how.
@@ -81,6 +91,7 @@ impl Obituary {
         job.error(kind, message, index)
             .by_worker(self.worker, self.pid, Some(self.duration))
             .with_peak_memory(self.peak_memory)
+            .of_item(self.item)
     }
 }
 
@@ -216,8 +227,10 @@ impl Core {
     fn collect(&mut self, id: WorkerId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let mut haul = Haul::like(&self.haul);
+        haul.note_above(self.ledger.remarkable());
         let was_read = link.is_read();
         let sound = link.collect_with_output(&mut haul);
+        haul.keep_slowest(SLOWEST);
         if let Err(violation) = sound {
             tracing::error!(worker = id.slot, violation, "a worker broke the protocol");
             link.violation.get_or_insert(violation);
@@ -233,13 +246,17 @@ impl Core {
             link.begin_measuring(link.base);
         }
         if ready {
+            let now = Instant::now();
             link.counted = true;
+            link.ready_since = Some(now);
             link.disown_output();
-            link.answered(Instant::now());
+            link.answered(now);
+            self.ledger.ready(link, now);
         }
         let (count, nanos) = (haul.len(), haul.nanos());
         self.put_strays(id);
         if count > 0 {
+            self.ledger.worked(id.slot, count, Duration::from_nanos(nanos));
             self.haul = Arc::new(haul);
             self.haul_used = 0;
         }
@@ -299,6 +316,8 @@ impl Core {
         let mut obituary = Obituary::of(&link);
         obituary.output = link.last_output();
         self.put_strays_of(&mut link);
+        self.note_departure(&mut link, &obituary);
+        self.ledger.gone(&link);
         tracing::debug!(worker = id.slot, pid = link.pid, end = obituary.message, "a worker is dead");
         if let Some(unready) = &link.unready {
             self.cause = Some(unready.clone());
@@ -306,7 +325,11 @@ impl Core {
             self.cause = Some(format!("worker {} {} before it was ready", id.slot, obituary.message));
         }
         let claimed = link.claimed();
-        let blameless = !link.orphaned && self.state.begun(id, claimed).is_none();
+        let begun = self.state.begun(id, claimed);
+        if let Some(span) = begun {
+            self.note_last(span, &link);
+        }
+        let blameless = !link.orphaned && begun.is_none();
         if blameless && link.ready {
             self.cause = Some(format!("worker {} {} while it had no task", id.slot, obituary.message));
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::allowance::has_tasks;
 use super::event::{Action, JobId, Time, WorkerId};
 use super::policy::Pace;
 use super::seat::{Stage, Worker};
@@ -12,14 +13,29 @@ use crate::wire::claim::POSITIONS;
 /// have given back all that they were sent: when all are stopped, tasks do not go round and round.
 const STALL: Duration = Duration::from_millis(2);
 
+/// The [appetite](State::appetite) of a queue that wants nothing.
+pub(crate) const FULL: i64 = i64::MAX;
+
 /// How often that is doubled at most.
 const MOST_DOUBLINGS: u32 = 9;
 
 impl State {
-    /// Whether a worker could take more tasks than the queue has.
-    pub(crate) fn hungry(&self) -> bool {
+    /// Whether a worker could take more tasks than the queue has, one that would be started for them included.
+    fn hungry(&self) -> bool {
         let takes_more = |worker: &Worker| worker.accepts() && self.pace_of(worker).takes_more(worker.ahead());
-        self.queue.tasks() == 0 && self.seats.serving().any(takes_more)
+        let employs = self.may_employ();
+        let fed = |worker: &Worker| (employs || has_tasks(worker)) && takes_more(worker);
+        self.queue.tasks() == 0 && (self.seats.serving().any(fed) || (employs && self.has_dormant()))
+    }
+
+    /// The least priority that a lazy input's tasks must have for the queue to want them: any when a worker could take more
+    /// than there is, else one above everything that waits, which would otherwise be sent before them; [`FULL`] for none.
+    pub(crate) fn appetite(&self) -> i64 {
+        match self.queue.top() {
+            Some(top) => i64::from(top) + 1,
+            None if self.hungry() => i64::MIN,
+            None => FULL,
+        }
     }
 
     /// Whether results may lie in a ring without an announcement.
@@ -55,9 +71,11 @@ impl State {
         while let Some(job) = self.queue.front_job() {
             let pace = self.pace(job);
             let chunksize = self.jobs.get(&job).and_then(|job| job.terms.chunksize);
-            let most = chunksize.unwrap_or_else(|| pace.batch(self.queue.tasks(), self.settings.workers));
+            let most = chunksize.unwrap_or_else(|| pace.batch(self.queue.front_tasks(), self.settings.workers));
+            let employs = self.may_employ();
             let takes = |worker: &&mut Worker| {
                 worker.accepts()
+                    && (employs || has_tasks(worker))
                     && match chunksize {
                         Some(size) => worker.ahead() < size.saturating_mul(2) && pace.takes_more(worker.ahead().min(1)),
                         None => pace.takes_more(worker.ahead()),
@@ -76,11 +94,12 @@ impl State {
     /// A worker whose waiting tasks an idle one could run, the one that got nowhere for longest, and when it has to give
     /// them back.
     pub(super) fn stalled(&self) -> Option<(WorkerId, Time)> {
-        if self.queue.tasks() > 0 {
+        if self.queue.tasks() > 0 || !self.may_employ() {
             return None;
         }
         let idle = self.seats.serving().filter(|worker| worker.idle() && worker.accepts());
-        let patience = STALL * (1 << idle.map(|worker| worker.shunned).min()?.min(MOST_DOUBLINGS));
+        let shunned = idle.map(|worker| worker.shunned).min().or_else(|| self.has_reserve().then_some(0))?;
+        let patience = STALL * (1 << shunned.min(MOST_DOUBLINGS));
         let behind = |worker: &&Worker| {
             // A single task has most likely begun, and whether it has need be asked only once.
             let waiting = worker.ahead() > 1 || (worker.ahead() == 1 && !worker.begun);

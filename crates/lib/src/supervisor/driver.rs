@@ -1,7 +1,7 @@
 //! The driver: one thread per pool, one loop, one wait.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker as TaskWaker;
 use std::thread::{JoinHandle, ThreadId};
@@ -13,16 +13,17 @@ use ganger_os::start::{Guardian, Plan};
 use ganger_os::thread::{OwnThread, spawn_own};
 
 use super::core::Core;
+use super::dispatch::FULL;
 use super::event::Event;
 use super::guardian::unwatch;
 use super::guest::{Guest, GuestRoom, Watch};
 use super::memory::{MemoryLimits, Sample};
+use super::outfit::Outfit;
 use super::state::{Phase, Settings};
 use super::token::Token;
 use crate::pool::feed::Feeds;
 use crate::pool::output::Outlet;
 use crate::pool::sink::wake_all;
-use crate::wire::descriptor::Parcel;
 
 /// How long the guardian gets to kill and bury everything when the gang is dismissed.
 const DISMISSAL: Duration = Duration::from_secs(1);
@@ -30,7 +31,8 @@ const DISMISSAL: Duration = Duration::from_secs(1);
 /// What is known of the gang from outside of the lock.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Status {
-    pub(crate) ready: usize,
+    /// A worker has been ready; it may have been dismissed since.
+    pub(crate) served: bool,
     pub(crate) broken: Option<String>,
     /// The gang is dismissed: no process is left.
     pub(crate) dismissed: bool,
@@ -42,8 +44,8 @@ pub(crate) struct Supervisor {
     core: Mutex<Core>,
     poller: Arc<Poller>,
     waker: Waker,
-    /// Workers could take more tasks than there are: whoever has some shall hand them over.
-    hungry: AtomicBool,
+    /// Whoever has tasks of this priority or a higher one shall hand them over; see [`Core::appetite`].
+    appetite: AtomicI64,
     pub(crate) feeds: Feeds,
     guests: GuestRoom,
     /// Nothing will run any more.
@@ -62,7 +64,7 @@ impl Supervisor {
         settings: Settings,
         memory_limits: MemoryLimits,
         outlet: Option<Outlet>,
-        setup: Parcel,
+        outfit: Outfit,
         guardian: (Guardian, Option<Plan>),
         name: &str,
     ) -> io::Result<Arc<Self>> {
@@ -70,10 +72,10 @@ impl Supervisor {
         let waker = Waker::new()?;
         poller.add(&waker, Token::Wake.to_u64(), Interest::Read)?;
         let this = Arc::new(Self {
-            core: Mutex::new(Core::new(settings, memory_limits, outlet, setup, guardian, poller.clone())?),
+            core: Mutex::new(Core::new(settings, memory_limits, outlet, outfit, guardian, poller.clone())?),
             poller,
             waker,
-            hungry: AtomicBool::new(true),
+            appetite: AtomicI64::new(i64::MIN),
             feeds: Feeds::default(),
             guests: GuestRoom::default(),
             over: AtomicBool::new(false),
@@ -121,6 +123,9 @@ impl Supervisor {
         let mut core = self.lock();
         let result = act(&mut core);
         self.publish(&mut core);
+        if core.share_out() {
+            self.publish(&mut core);
+        }
         core.flush();
         let wakers = core.take_wakers();
         let look = core.next_look();
@@ -147,22 +152,22 @@ impl Supervisor {
 
     /// Makes known what changed in the core, and fetches tasks if workers wait for some.
     fn publish(&self, core: &mut Core) {
-        let hungry = core.hungry();
+        let appetite = core.appetite();
         let over = matches!(core.phase(), Phase::Finished | Phase::Broken);
-        self.hungry.store(hungry, Ordering::SeqCst);
+        self.appetite.store(appetite, Ordering::SeqCst);
         self.over.store(over, Ordering::SeqCst);
-        if hungry || over {
-            // Stored first, then looked: a feeder that adds a task sees the flag, or is seen here.
-            self.feeds.collect(over, |job, chunk| core.submit(job, chunk));
-            self.hungry.store(core.hungry(), Ordering::SeqCst);
+        if appetite < FULL || over {
+            // Stored first, then looked: a feeder that adds a task sees it, or is seen here.
+            self.feeds.collect(appetite, over, |job, chunk| core.submit(job, chunk));
+            self.appetite.store(core.appetite(), Ordering::SeqCst);
         }
         let widened = self.feeds.widen(|job| core.look_ahead(job));
         core.wake_later(widened);
-        let ready = core.ready_workers();
+        let served = core.has_served();
         let broken = (core.phase() == Phase::Broken).then(|| core.cause.clone().unwrap_or_default());
         let mut status = self.lock_status();
-        if status.ready != ready || status.broken != broken {
-            status.ready = ready;
+        if (served && !status.served) || status.broken != broken {
+            status.served |= served;
             status.broken = broken;
             self.status_changed.notify_all();
         }
@@ -173,10 +178,12 @@ impl Supervisor {
         self.over.load(Ordering::SeqCst)
     }
 
-    /// A feed has a task that is not submitted. If workers wait for some, the driver comes and fetches it, with all that
-    /// have gathered until it is there: so a fast input is taken in large pieces, and a slow one at once.
-    pub(crate) fn offer(&self) {
-        if self.hungry.load(Ordering::SeqCst) && self.hungry.swap(false, Ordering::SeqCst) {
+    /// A feed has a task of this priority that is not submitted. If workers wait for some, or only less urgent ones wait, the
+    /// driver comes and fetches it, with all that have gathered until it is there: so a fast input is taken in large pieces,
+    /// and a slow one at once.
+    pub(crate) fn offer(&self, priority: i32) {
+        let wanted = |appetite: i64| (i64::from(priority) >= appetite).then_some(FULL);
+        if self.appetite.fetch_update(Ordering::SeqCst, Ordering::SeqCst, wanted).is_ok() {
             self.waker.wake();
         }
     }

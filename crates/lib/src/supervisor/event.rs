@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::allowance::Allowance;
+
 /// Time since the pool was built; the state machine has no other clock.
 pub(crate) type Time = Duration;
 
@@ -20,6 +22,8 @@ pub(crate) struct Span {
     pub(crate) job: JobId,
     pub(crate) first: u32,
     pub(crate) count: u32,
+    /// That of its job.
+    pub(crate) priority: i32,
 }
 
 impl Span {
@@ -52,6 +56,8 @@ pub(crate) struct JobTerms {
     pub(crate) function: u64,
     /// How many tasks to send at once; measured when it is not given.
     pub(crate) chunksize: Option<u32>,
+    /// What waits with a higher one is sent first.
+    pub(crate) priority: i32,
     /// How long a task may run.
     pub(crate) timeout: Option<Duration>,
     /// How long a task may wait until it begins.
@@ -130,6 +136,8 @@ pub(crate) enum Event {
     Cancelled(JobId),
     /// The same, and what runs shall end.
     Stopped(JobId),
+    /// So many workers are wanted from now on.
+    Resized(u32),
     Closed,
     Terminated,
     /// The guardian is gone, and there cannot be another.
@@ -177,6 +185,8 @@ pub(crate) enum Event {
         worker: WorkerId,
         claimed: u32,
     },
+    /// From now on this is allowed.
+    Allowed(Allowance),
     DeadlinePassed,
 }
 

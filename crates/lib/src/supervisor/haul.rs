@@ -24,6 +24,10 @@ pub(crate) struct Haul {
     descriptors: Vec<(u32, Vec<Descriptor>)>,
     /// How long all of these tasks ran together. What a worker says of that is only a number in memory that it can write to.
     nanos: u64,
+    /// Tasks that took longer than this are noted.
+    remarkable: u64,
+    /// Those, by their place, and how long they took.
+    slow: Vec<(u32, u64)>,
 }
 
 /// A result that is no value.
@@ -70,12 +74,35 @@ impl Haul {
         self.nanos
     }
 
+    /// Has tasks noted that took longer than so many nanoseconds.
+    pub(crate) fn note_above(&mut self, nanos: u64) {
+        self.remarkable = nanos;
+    }
+
+    /// Keeps the notes of the `most` slowest tasks, in their order.
+    pub(crate) fn keep_slowest(&mut self, most: usize) {
+        if self.slow.len() > most {
+            self.slow.sort_unstable_by_key(|(_, nanos)| std::cmp::Reverse(*nanos));
+            self.slow.truncate(most);
+            self.slow.sort_unstable();
+        }
+    }
+
+    /// The tasks that were noted of the results from `from` up to `to`.
+    pub(crate) fn slow(&self, from: u32, to: u32) -> &[(u32, u64)] {
+        let place = |limit| self.slow.partition_point(|(place, _)| *place < limit);
+        &self.slow[place(from)..place(to)]
+    }
+
     /// Adds a result: `write` appends its bytes.
     #[inline]
     pub(crate) fn push(&mut self, status: u8, nanos: u64, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
         if status != 0 {
             self.note(status, nanos);
+        }
+        if nanos > self.remarkable {
+            self.slow.push((self.len(), nanos));
         }
         self.ends.push(self.bytes.len() as u32);
         self.nanos = self.nanos.saturating_add(nanos);

@@ -17,7 +17,8 @@ impl Core {
                     let index = stored.first + u64::from(span.first);
                     Some(RunningTask { task: stored.job.name.clone(), index, elapsed: link.since_moved() })
                 });
-                WorkerStatus { slot: link.id.slot, pid, ready: link.ready, running }
+                let leaving = self.state.is_leaving(link.id);
+                WorkerStatus { slot: link.id.slot, pid, ready: link.ready, leaving, running }
             })
             .collect();
         workers.sort_unstable_by_key(|worker| worker.slot);

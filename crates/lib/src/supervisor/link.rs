@@ -17,6 +17,7 @@ use ganger_os::socket::{self, Arrivals, Received};
 
 use super::core::Stored;
 use super::event::{JobId, WorkerId};
+use super::farewells::Farewell;
 use super::haul::Haul;
 use super::health::Pulse;
 use super::memory::Memory;
@@ -95,17 +96,31 @@ pub(super) struct Link {
     pub(super) scribbled_since: Option<Instant>,
     /// It is to be killed for one of those two.
     pub(super) lived_on: bool,
+    /// When it was told to leave.
+    pub(super) told: Option<Instant>,
+    /// It took too long for that, and was killed.
+    pub(super) overstayed: bool,
+    /// How many tokens the pools in it hold, at most.
+    pub(super) lent: u32,
+    /// What its exit hook has made.
+    pub(super) farewell: Option<Farewell>,
     /// It has said that it is ready.
     pub(super) ready: bool,
     /// How many bytes it held for itself then, if it was to say.
     pub(super) base: u64,
+    /// How long the user's own part of getting ready took.
+    pub(super) init: Duration,
     /// The state machine knows that.
     pub(super) counted: bool,
+    /// Since when it does.
+    pub(super) ready_since: Option<Instant>,
     pub(super) epoch: u16,
     /// The position of the next result, and the end of those that may come.
     pub(super) expected: u32,
     pub(super) limit: u32,
     defined: HashMap<JobId, Weak<Job>>,
+    /// It has descriptors of the bound arguments of one of these.
+    keeps_descriptors: bool,
     /// When it last began or ended a task, as far as can be seen from here.
     pub(super) moved: Instant,
     pub(super) pulse: Pulse,
@@ -141,13 +156,20 @@ impl Link {
             ended_since: None,
             scribbled_since: None,
             lived_on: false,
+            told: None,
+            overstayed: false,
+            lent: 0,
+            farewell: None,
             ready: false,
             base: 0,
+            init: Duration::ZERO,
             counted: false,
+            ready_since: None,
             epoch: 0,
             expected: 0,
             limit: 0,
             defined: HashMap::new(),
+            keeps_descriptors: false,
             moved: Instant::now(),
             pulse: Pulse::default(),
             memory: Memory::default(),
@@ -230,6 +252,7 @@ impl Link {
         let Stored { job, bytes, .. } = stored;
         if !self.defined.contains_key(&job.id) {
             self.forget_old_jobs();
+            self.keeps_descriptors |= !job.definition.descriptors.is_empty();
             self.defined.insert(job.id, Arc::downgrade(job));
             let define = Header { job: job.id.0, ..Header::plain(Kind::Define, job.definition.bytes.len()) };
             self.push_descriptors(&job.definition.descriptors);
@@ -252,9 +275,9 @@ impl Link {
         }
     }
 
-    /// Tells the worker, when it has learnt many, which jobs are over.
+    /// Tells the worker, when it has learnt many or keeps what others may wait for the end of, which jobs are over.
     fn forget_old_jobs(&mut self) {
-        if self.defined.len() < 64 {
+        if self.defined.len() < 64 && !self.keeps_descriptors {
             return;
         }
         let over: Vec<JobId> =
@@ -263,6 +286,8 @@ impl Link {
             self.defined.remove(&id);
             self.push(Header { job: id.0, ..Header::plain(Kind::Forget, 0) }, &[]);
         }
+        let keeps = |job: Arc<Job>| !job.definition.descriptors.is_empty();
+        self.keeps_descriptors = self.defined.values().filter_map(Weak::upgrade).any(keeps);
     }
 
     pub(super) fn set_eager(&self, eager: bool) {
@@ -408,6 +433,7 @@ impl Link {
             Kind::Ready => {
                 self.ready = true;
                 self.base = header.index;
+                self.init = Duration::from_micros(header.job.into());
             }
             Kind::Unready => self.unready = Some(String::from_utf8_lossy(body).into_owned()),
             Kind::Result => {
@@ -432,6 +458,11 @@ impl Link {
                 let arrived = self.arrivals.pop_front().unwrap_or_default();
                 self.descriptors = arrived.into_iter().map(Descriptor::from).collect();
             }
+            Kind::Farewell if self.told.is_some() && self.farewell.is_none() => {
+                let (status, nanos, bytes) = (header.job as u8, header.index, body.to_vec());
+                self.farewell = Some(Farewell { status, nanos, bytes });
+            }
+            Kind::Farewell => return Err("it said farewell, and was not told to leave".to_owned()),
             Kind::Setup | Kind::Define | Kind::Forget | Kind::Tasks | Kind::Goodbye => {
                 unreachable!("check_header refuses them")
             }
@@ -495,7 +526,7 @@ fn expect(expected: &mut u32, limit: u32, position: u32) -> Result<(), String> {
 /// its task would seem to run for ever.
 fn check_header(header: &Header) -> Result<(), String> {
     match header.kind {
-        Kind::Unready | Kind::Result => Ok(()),
+        Kind::Unready | Kind::Result | Kind::Farewell => Ok(()),
         Kind::LargeResult if header.length as usize <= MARKS => Ok(()),
         Kind::Bell | Kind::Ready | Kind::Descriptors if header.length == 0 => Ok(()),
         kind => Err(format!("a worker must not send {kind:?} with {} byte(s)", header.length)),

@@ -75,6 +75,11 @@ impl Retries {
         self.alone.push_front(span);
     }
 
+    /// How many tasks wait for a fresh worker.
+    pub(super) fn alone(&self) -> usize {
+        self.alone.len()
+    }
+
     /// Whether an attempt of the first task of `span` has failed.
     pub(super) fn has(&self, span: Span) -> bool {
         self.failed.contains_key(&(span.chunk, span.first))
@@ -172,7 +177,7 @@ impl State {
     /// Gives each task that is to run alone to a worker that has run nothing; has workers replaced, if there is none.
     pub(super) fn dispatch_alone(&mut self, now: Time, out: &mut Vec<Action>) {
         let fresh = |worker: &&mut Worker| worker.accepts() && !worker.worked && worker.ahead() == 0;
-        while !self.retries.alone.is_empty() {
+        while !self.retries.alone.is_empty() && self.may_employ() {
             let workers = self.seats.serving_mut().filter(fresh);
             let Some(worker) = workers.min_by_key(|worker| worker.shunned) else { break };
             let Some(span) = self.retries.alone.pop_front() else { break };
@@ -180,17 +185,23 @@ impl State {
             worker.alone = true;
             out.push(Action::Send { worker: worker.id, span, epoch: worker.epoch, position, eager: true });
         }
-        self.make_room(out);
+        self.make_room(now, out);
     }
 
     /// Has as many workers replaced as there are tasks that want a fresh one, but for those that will be fresh anyway.
-    fn make_room(&mut self, out: &mut Vec<Action>) {
+    fn make_room(&mut self, now: Time, out: &mut Vec<Action>) {
+        if self.retries.alone.is_empty() {
+            return;
+        }
+        self.rouse_for(now, self.retries.alone.len() as u64);
         let coming =
             |worker: Option<&Worker>| worker.is_none_or(|worker| worker.stage != Stage::Ready || worker.is_leaving());
-        let coming = self.seats.iter().filter(|seat| coming(seat.worker.as_ref())).count();
-        for _ in coming..self.retries.alone.len().min(self.seats.len()) {
+        let places = self.places_allowed();
+        let coming = self.seats.staffed(places).filter(|seat| coming(seat.worker.as_ref())).count();
+        for _ in coming..self.retries.alone.len().min(self.settings.workers as usize).min(places) {
             let workers = self.seats.serving_mut();
-            let usable = workers.filter(|worker| worker.stage == Stage::Ready && !worker.spent && !worker.alone);
+            let usable = workers
+                .filter(|worker| worker.stage == Stage::Ready && !worker.spent && !worker.surplus && !worker.alone);
             let Some(worker) = usable.min_by_key(|worker| worker.ahead()) else { return };
             worker.spent = true;
             super::stops::recall(worker, out);

@@ -58,6 +58,8 @@ pub(super) struct Worker {
     pub(super) alone: bool,
     /// It is to leave as soon as it rests: a fresh one is wanted in its place.
     pub(super) spent: bool,
+    /// The same, but nobody is wanted in its place.
+    pub(super) surplus: bool,
 }
 
 /// The stopping of a running task.
@@ -101,6 +103,7 @@ impl Worker {
             stop: None,
             alone: false,
             spent: false,
+            surplus: false,
         }
     }
 
@@ -118,9 +121,9 @@ impl Worker {
         sendable && !ending && !self.is_leaving() && self.sent <= POSITIONS / 2
     }
 
-    /// Whether it gets no more tasks, and is replaced when it has ended those that it has.
+    /// Whether it gets no more tasks, and is told to leave when it has ended those that it has.
     pub(super) fn is_leaving(&self) -> bool {
-        self.spent || self.allowance == 0
+        self.spent || self.surplus || self.allowance == 0
     }
 
     pub(super) fn idle(&self) -> bool {

@@ -45,7 +45,7 @@ impl Pool {
     }
 
     pub(super) fn submit_with(&mut self, count: u32, terms: JobTerms) -> Vec<String> {
-        let span = Span { chunk: ChunkId(0), job: JOB, first: 0, count };
+        let span = Span { chunk: ChunkId(0), job: JOB, first: 0, count, priority: terms.priority };
         self.tell(Event::Submitted { span, terms })
     }
 
@@ -75,7 +75,9 @@ fn settings(workers: u32, max_tasks: Option<u32>) -> Settings {
         seed: 0,
         start_timeout: 30 * second,
         grace: second,
-        intensity: Intensity { most: 12, period: 5 * second },
+        intensity: Some(Intensity { most: 12, period: 5 * second }),
+        idle_timeout: None,
+        min_workers: 1,
     }
 }
 

@@ -18,14 +18,21 @@ const MOST_FAILURES: u32 = 3;
 /// The first wait after a failed start; it doubles with each further one, up to the second value.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)];
 
-/// How long a worker that was told to leave may take.
-const RETIREMENT: Duration = Duration::from_secs(1);
+/// How long a worker that was told to leave may take, if it has no exit hook.
+pub(super) const RETIREMENT: Duration = Duration::from_secs(1);
 
 /// How often workers may end for nothing before that breaks the pool: OTP's intensity and period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Intensity {
     pub(crate) most: u32,
     pub(crate) period: Duration,
+}
+
+impl Intensity {
+    /// That of a gang of so many workers for which none was asked for.
+    fn usual(workers: u32) -> Self {
+        Self { most: workers.saturating_mul(3).max(10), period: Duration::from_secs(5) }
+    }
 }
 
 /// Ends of workers that no task is to blame for, since a task was last done.
@@ -85,8 +92,12 @@ impl State {
         self.ended_for_nothing(now);
     }
 
+    pub(crate) fn intensity(&self) -> Intensity {
+        self.settings.intensity.unwrap_or_else(|| Intensity::usual(self.settings.workers))
+    }
+
     pub(super) fn ended_for_nothing(&mut self, now: Time) {
-        self.unstable |= self.restarts.are_too_many(now, self.settings.intensity);
+        self.unstable |= self.restarts.are_too_many(now, self.intensity());
     }
 
     /// A task was done: as long as that happens, ends of workers are no reason to give up.
@@ -110,27 +121,43 @@ impl State {
     /// Begins epochs and ends lives, where a worker has come to rest.
     pub(super) fn renew(&mut self, now: Time, out: &mut Vec<Action>) {
         let over = self.phase == Phase::Closed && self.jobs.is_empty();
+        let until = now.saturating_add(self.retirement);
         for worker in self.seats.all_mut() {
             if over && matches!(worker.stage, Stage::Starting { .. }) {
                 worker.stage = Stage::Doomed;
                 out.push(Action::Kill(worker.id));
             }
-            if over && worker.idle() {
-                retire(worker, now, out);
+            if (over || worker.surplus) && worker.idle() {
+                retire(worker, until, out);
             }
         }
-        for seat in self.seats.iter_mut() {
-            if seat.worker.as_ref().is_some_and(|worker| worker.stage == Stage::Doomed) {
+        self.seats.trim();
+        let places = self.places_allowed();
+        for (slot, seat) in self.seats.iter_mut().enumerate() {
+            if seat.worker.as_ref().is_some_and(|it| matches!(it.stage, Stage::Doomed | Stage::Retiring { .. })) {
                 seat.succeed();
             }
             let Some(worker) = seat.worker.as_mut().filter(|worker| worker.idle()) else { continue };
-            if worker.is_leaving() {
-                retire(worker, now, out);
+            if worker.is_leaving() || slot >= places {
+                retire(worker, until, out);
                 seat.succeed();
             } else if worker.draining || worker.sent > POSITIONS / 2 {
                 worker.epoch = worker.epoch.wrapping_add(1);
                 (worker.sent, worker.done, worker.draining) = (0, 0, false);
                 out.push(Action::BeginEpoch { worker: worker.id, epoch: worker.epoch });
+            }
+        }
+    }
+
+    /// Ends the starts in places that are to have no worker any more.
+    pub(super) fn dismiss_starting(&mut self, out: &mut Vec<Action>) {
+        let places = self.places_allowed();
+        for seat in self.seats.iter_mut().skip(places) {
+            for worker in seat.worker.iter_mut().chain(&mut seat.beside) {
+                if matches!(worker.stage, Stage::Starting { .. }) {
+                    worker.stage = Stage::Doomed;
+                    out.push(Action::Kill(worker.id));
+                }
             }
         }
     }
@@ -141,7 +168,7 @@ impl State {
 
     /// When the next process is to be started.
     pub(super) fn next_start(&self) -> Option<Time> {
-        let seats = self.seats.iter().filter(|seat| seat.wants_start());
+        let seats = self.seats.iter().take(self.places_allowed()).filter(|seat| seat.wants_start());
         self.can_start_workers().then(|| seats.map(|seat| seat.retry_at).min()).flatten()
     }
 
@@ -153,8 +180,9 @@ impl State {
         if !self.can_start_workers() {
             return;
         }
+        let places = self.places_allowed();
         let settings = &self.settings;
-        for (slot, seat) in self.seats.iter_mut().enumerate() {
+        for (slot, seat) in self.seats.iter_mut().enumerate().take(places) {
             if seat.wants_start() && seat.retry_at <= now {
                 seat.generation += 1;
                 let id = WorkerId { slot: slot as u32, generation: seat.generation };
@@ -165,8 +193,8 @@ impl State {
     }
 }
 
-fn retire(worker: &mut Worker, now: Time, out: &mut Vec<Action>) {
-    worker.stage = Stage::Retiring { until: Some(now + RETIREMENT) };
+pub(super) fn retire(worker: &mut Worker, until: Time, out: &mut Vec<Action>) {
+    worker.stage = Stage::Retiring { until: Some(until) };
     out.push(Action::Retire(worker.id));
 }
 

@@ -11,20 +11,26 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use super::allowance::Allowance;
 use super::event::{Action, Breakdown, Cause, ChunkId, Ending, Event, JobId, JobTerms, Span, Time, WorkerId};
 use super::policy::Pace;
 use super::queue::Queue;
 use super::retries::Retries;
 use super::seat::{Stage, Worker};
-use super::seats::Seats;
-use super::staffing::{Intensity, Restarts};
+use super::seats::{Seat, Seats};
+use super::staffing::{Intensity, RETIREMENT, Restarts};
 use super::stops::recall;
 use super::succession::Post;
 
-/// What does not change in a pool's life.
+/// What users ask of a pool.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// How many are asked for now.
     pub(crate) workers: u32,
+    /// How long a worker may have nothing to do before it is dismissed.
+    pub(crate) idle_timeout: Option<Duration>,
+    /// How many workers stay all the same.
+    pub(crate) min_workers: u32,
     /// How many tasks a worker runs before it is replaced.
     pub(crate) max_tasks: Option<u32>,
     /// Each worker's limit is lowered by a number up to this, so that they are not all replaced at once.
@@ -35,8 +41,8 @@ pub(crate) struct Settings {
     pub(crate) start_timeout: Duration,
     /// How long a task that is asked to end may take for it.
     pub(crate) grace: Duration,
-    /// How often workers may end for nothing.
-    pub(crate) intensity: Intensity,
+    /// How often workers may end for nothing; a number for each worker, if it is not given.
+    pub(crate) intensity: Option<Intensity>,
 }
 
 /// Where the pool is in its life.
@@ -88,6 +94,9 @@ pub(crate) struct State {
     /// Workers have ended for nothing more often than the settings allow.
     pub(super) unstable: bool,
     pub(super) post: Post,
+    /// How long a worker that was told to leave may take.
+    pub(super) retirement: Duration,
+    pub(super) allowance: Allowance,
 }
 
 impl State {
@@ -109,15 +118,13 @@ impl State {
             restarts: Restarts::default(),
             unstable: false,
             post: Post::Filled { proven: false },
+            retirement: RETIREMENT,
+            allowance: Allowance::ALL,
         }
     }
 
     pub(crate) fn phase(&self) -> Phase {
         self.phase
-    }
-
-    pub(crate) fn intensity(&self) -> Intensity {
-        self.settings.intensity
     }
 
     /// Takes note of what happened and says what to do.
@@ -128,6 +135,7 @@ impl State {
             Event::FeedClosed(job) => self.feed_closed(job),
             Event::Cancelled(job) => self.cancelled(now, job, false, out),
             Event::Stopped(job) => self.cancelled(now, job, true, out),
+            Event::Resized(workers) => self.resized(workers, out),
             Event::Closed => self.closed(),
             Event::Terminated => self.give_up(None, out),
             Event::GuardianLost => self.give_up(Some(Breakdown::Guardian), out),
@@ -143,6 +151,7 @@ impl State {
             Event::TakenBack { worker, limit } => self.taken_back(now, worker, limit, out),
             Event::KeptBack(worker) => self.kept_back(now, worker),
             Event::WorkerExited { worker, claimed } => self.worker_exited(now, worker, claimed, out),
+            Event::Allowed(allowance) => self.allowed(allowance, out),
             Event::DeadlinePassed => self.deadline_passed(now, out),
         }
         self.settle(now, out);
@@ -150,6 +159,11 @@ impl State {
 
     /// When `DeadlinePassed` has to come, if nothing else happens before.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
+        self.next_duty().into_iter().chain(self.next_dismissal()).min()
+    }
+
+    /// The same, without the dismissal of workers that are idle: that may be late.
+    fn next_duty(&self) -> Option<Time> {
         let patience = self.seats.all().filter_map(|worker| match worker.stage {
             Stage::Starting { until } | Stage::Retiring { until } => until,
             Stage::Ready | Stage::Doomed => None,
@@ -162,12 +176,13 @@ impl State {
 
     /// Whether a job is not over, or a worker not where it should be.
     pub(crate) fn has_work(&self) -> bool {
-        !self.jobs.is_empty() || self.ready_workers() < self.seats.len() || self.next_deadline().is_some()
+        let places = self.places_allowed();
+        !self.jobs.is_empty() || !self.seats.iter().take(places).all(Seat::is_settled) || self.next_duty().is_some()
     }
 
     /// Whether all workers are there, ready or nearly so.
     pub(super) fn is_whole(&self) -> bool {
-        self.seats.serving().count() == self.seats.len()
+        self.seats.staffed(self.places_allowed()).all(|seat| seat.worker.is_some())
     }
 
     /// The jobs that are not over, the oldest first.
@@ -183,6 +198,7 @@ impl State {
     }
 
     /// How many workers are ready.
+    #[cfg(test)]
     pub(crate) fn ready_workers(&self) -> usize {
         self.seats.serving().filter(|worker| worker.stage == Stage::Ready).count()
     }
@@ -321,11 +337,14 @@ impl State {
         let revoked = worker.revoke(limit);
         worker.begun = revoked.is_empty();
         worker.draining |= !revoked.is_empty();
-        if worker.ahead() == 0 && !revoked.is_empty() {
-            worker.shunned = worker.shunned.saturating_add(1);
-        }
+        let shunned = worker.ahead() == 0 && !revoked.is_empty();
+        worker.shunned = worker.shunned.saturating_add(shunned.into());
         let alone = worker.alone && worker.ahead() == 0;
         worker.alone &= !alone;
+        if shunned {
+            // It may be stopped, and there may be nobody else.
+            self.rouse_for(now, 1);
+        }
         self.look_at_first(now, id, out);
         // In pieces for all: whoever got the whole would soon have to give it back as well.
         let tasks: u32 = revoked.iter().map(|span| span.count).sum();
@@ -389,6 +408,7 @@ impl State {
         self.enforce_limits(now, out);
         self.retries_due(now);
         self.unstall(now, out);
+        self.dismiss_idle(now, out);
     }
 
     // What follows from it.
@@ -406,7 +426,8 @@ impl State {
         }
         self.dispatch_alone(now, out);
         self.dispatch(now, out);
-        // Once more: successors of those that have just got their last task.
+        self.rouse_for_waiting(now);
+        // Once more: for tasks that found nobody, and successors of those that have just got their last one.
         self.start_workers(now, out);
         if self.phase == Phase::Closed && self.jobs.is_empty() && self.seats.all().next().is_none() {
             self.phase = Phase::Finished;

@@ -21,6 +21,11 @@ pub(super) enum Post {
 }
 
 impl State {
+    /// Whether one of the present guardian's workers has got ready.
+    pub(crate) fn has_served(&self) -> bool {
+        self.post == Post::Filled { proven: true }
+    }
+
     /// When the next guardian is to be started.
     pub(super) fn next_guardian(&self) -> Option<Time> {
         match self.post {
@@ -82,7 +87,9 @@ mod tests {
             seed: 0,
             start_timeout: Time::from_secs(30),
             grace: Time::from_secs(1),
-            intensity: Intensity { most: 12, period: Time::from_secs(5) },
+            intensity: Some(Intensity { most: 12, period: Time::from_secs(5) }),
+            idle_timeout: None,
+            min_workers: 1,
         });
         tell(&mut state, Time::ZERO, Event::DeadlinePassed);
         for slot in 0..4 {

@@ -32,6 +32,12 @@ const LIMITED_MORE: Configuration<LittleEndian, Fixint, Limit<SMALL>> = PLAIN.wi
 #[derive(Debug)]
 pub struct CodecError(String);
 
+impl CodecError {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

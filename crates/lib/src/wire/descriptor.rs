@@ -81,6 +81,11 @@ impl Descriptor {
         }
     }
 
+    /// Whether there are no clones of it in this process.
+    pub(crate) fn is_last(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
     /// What `make` makes of it, once for all clones: it lives as long as they do.
     pub(crate) fn made<T, E>(&self, make: impl FnOnce(BorrowedFd<'_>) -> Result<T, E>) -> Result<Arc<T>, E>
     where

@@ -30,7 +30,7 @@ pub(crate) enum Kind {
     Tasks,
     /// To the worker: leave.
     Goodbye,
-    /// To the supervisor: the worker is ready.
+    /// To the supervisor: the worker is ready; the initializer took `job` microseconds.
     Ready,
     /// To the supervisor: the worker could not get ready; the body says why.
     Unready,
@@ -41,6 +41,8 @@ pub(crate) enum Kind {
     /// To the supervisor: as `Result`, of a value that is [aside](super::aside), in the last descriptor. The body is what follows
     /// a value in the ring, if anything does.
     LargeResult,
+    /// To the supervisor: what the exit hook of a worker that was told to leave has made; with `status` and `nanos` as above.
+    Farewell,
     /// Both ways: with this header come descriptors, `job` many, which belong to the next frame of another kind.
     Descriptors,
 }
@@ -61,7 +63,7 @@ pub(crate) struct Header {
 pub(crate) struct Malformed;
 
 impl Kind {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Setup,
         Self::Define,
         Self::Forget,
@@ -72,6 +74,7 @@ impl Kind {
         Self::Bell,
         Self::Result,
         Self::LargeResult,
+        Self::Farewell,
         Self::Descriptors,
     ];
 }
@@ -271,7 +274,7 @@ mod tests {
 
     #[test]
     fn foreign_bytes_and_lying_lengths_are_refused() {
-        for (place, value) in [(4, 2), (5, 11), (5, 255)] {
+        for (place, value) in [(4, 2), (5, 12), (5, 255)] {
             let mut bytes = header().to_bytes();
             bytes[place] = value;
             assert_eq!(Header::from_bytes(&bytes), Err(Malformed), "byte {place} = {value}");

@@ -133,12 +133,15 @@ mod tests {
 
     fn failure() -> impl Strategy<Value = Failure> {
         let maybe = || prop::option::of(text());
-        (text(), maybe(), maybe(), any::<u64>()).prop_map(|(message, location, backtrace, peak_memory)| Failure {
-            message,
-            location,
-            backtrace,
-            peak_memory,
-        })
+        (text(), maybe(), maybe(), any::<u64>(), any::<Option<u64>>()).prop_map(
+            |(message, location, backtrace, peak_memory, item)| Failure {
+                message,
+                location,
+                backtrace,
+                peak_memory,
+                item,
+            },
+        )
     }
 
     fn call() -> impl Strategy<Value = Call> {
@@ -158,13 +161,14 @@ mod tests {
 
     /// Something sound, as bytes.
     fn sound() -> impl Strategy<Value = Vec<u8>> {
-        let setup = (prop::option::of(call()), prop::option::of(call()), any::<u64>(), any::<bool>(), attributes());
+        let calls = [(); 3].map(|()| prop::option::of(call()));
+        let setup = (calls, any::<u64>(), any::<bool>(), attributes());
         prop_oneof![
             vec(frame(), 1..5).prop_map(|frames| whole(&frames)),
             failure().prop_map(|failure| bytes_of(&failure)),
             (call(), any::<u64>()).prop_map(|(call, number)| bytes_of(&Definition { call, number })),
-            setup.prop_map(|(preload, initializer, seed, tell_memory, attributes)| {
-                bytes_of(&Setup { preload, initializer, seed, tell_memory, attributes })
+            setup.prop_map(|([preload, initializer, exit], seed, tell_memory, attributes)| {
+                bytes_of(&Setup { preload, initializer, exit, seed, tell_memory, attributes })
             }),
             vec(text(), 0..8).prop_map(|texts| bytes_of(&texts)),
         ]

@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     /// Under `spawn`, where no guardian has run it.
     pub(crate) preload: Option<Call>,
     pub(crate) initializer: Option<Call>,
+    /// What it runs when it is told to leave.
+    pub(crate) exit: Option<Call>,
     /// What the pool's random numbers are derived from.
     pub(crate) seed: u64,
     /// It shall say how much memory it holds when it is ready.
@@ -111,6 +113,8 @@ pub(crate) struct Failure {
     pub(crate) backtrace: Option<String>,
     /// The worker's largest resident size so far, in bytes.
     pub(crate) peak_memory: u64,
+    /// Of which item, where a task is made of several.
+    pub(crate) item: Option<u64>,
 }
 
 /// A byte and a position in one number: of a result its status, of a frame of tasks how many attempts have failed.

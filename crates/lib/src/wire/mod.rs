@@ -6,6 +6,7 @@
 //! * [`aside`]: large payloads beside their frames.
 //! * [`descriptor`]: open descriptors beside a message.
 //! * [`letter`]: a message with descriptors, to and from a process that makes one call; [`order`]: what it is told.
+//! * [`tokens`]: the word by which a worker's own pools share a budget.
 //! * [`message`]: the contents of the frames that are not task arguments. [`attributes`]: of these, what a worker may use.
 
 pub(crate) mod aside;
@@ -17,6 +18,7 @@ pub(crate) mod frame;
 pub(crate) mod letter;
 pub(crate) mod message;
 pub(crate) mod order;
+pub(crate) mod tokens;
 
 #[cfg(test)]
 mod claim_model;

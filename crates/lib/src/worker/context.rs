@@ -1,7 +1,7 @@
-//! What a task can ask about itself: its random numbers, and the state of its worker.
+//! What a task can ask about itself: its worker's place, its random numbers, and the state of its worker.
 
 use std::any::{Any, TypeId, type_name};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -17,6 +17,34 @@ static FAILED: AtomicU32 = AtomicU32::new(0);
 /// How many generators the task has asked for.
 static STREAM: AtomicU64 = AtomicU64::new(0);
 
+/// The place in the gang of this process, and the process that it was said to: a child that a task forks is no worker.
+static PLACE: Mutex<Option<(u32, u32)>> = Mutex::new(None);
+
+pub(crate) fn set_place(slot: u32) {
+    *PLACE.lock().unwrap_or_else(PoisonError::into_inner) = Some((slot, std::process::id()));
+}
+
+/// The place in its gang of the worker that runs this, from 0 up to the number of workers; `None` outside of a worker.
+///
+/// A worker that is replaced, because it has run [its share of tasks](crate::Builder::max_tasks_per_worker) or died, hands
+/// its place on: so there are no more numbers than places, and no two tasks that run at one time have the same. What is kept
+/// for each worker (a file, a device, a part of a table) can be named by it. A successor is started while its
+/// predecessor does its last task: the *initializer* of the one and the last task, or the exit hook, of the other
+/// may run at one time. mpire's `pass_worker_id`.
+///
+/// ```
+/// let pool = ganger::Pool::builder().workers(2).max_tasks_per_worker(3).build()?;
+/// let places = pool.map(|_: u32| ganger::worker_id(), 0..20)?;
+/// assert!(places.iter().all(|place| matches!(place, Some(0 | 1))));
+/// assert_eq!(ganger::worker_id(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn worker_id() -> Option<u32> {
+    let place = *PLACE.lock().unwrap_or_else(PoisonError::into_inner);
+    place.filter(|(_, pid)| *pid == std::process::id()).map(|(slot, _)| slot)
+}
+
 pub(crate) fn set_seed(seed: u64) {
     SEED.store(seed, Ordering::Relaxed);
 }
@@ -27,6 +55,24 @@ pub(crate) fn enter(call: u64, index: u64, failed: u32) {
     CALL.store(call, Ordering::Relaxed);
     INDEX.store(index, Ordering::Relaxed);
     STREAM.store(0, Ordering::Relaxed);
+}
+
+thread_local! {
+    /// Where it is said which item of a task runs. Tasks run on the worker's first thread.
+    static ITEM: Cell<Option<&'static AtomicU64>> = const { Cell::new(None) };
+}
+
+pub(crate) fn set_item_word(word: &'static AtomicU64) {
+    ITEM.set(Some(word));
+}
+
+/// Says which item of the running task comes now: for its random numbers, and for whoever finds this process dead.
+pub(crate) fn enter_item(index: u64) {
+    INDEX.store(index, Ordering::Relaxed);
+    STREAM.store(0, Ordering::Relaxed);
+    if let Some(word) = ITEM.get() {
+        word.store(index.saturating_add(1), Ordering::Release);
+    }
 }
 
 /// Runs one task of a serial run where [`task_rng`] finds the run's seed and the task's index: as the first call of a pool
@@ -116,6 +162,11 @@ pub(crate) fn set_state<S: 'static>(state: S) {
     if TypeId::of::<S>() != TypeId::of::<()>() {
         STATE.set(Some(Box::new(state)));
     }
+}
+
+/// Drops what the initializer returned.
+pub(crate) fn drop_state() {
+    drop(STATE.take());
 }
 
 /// Gives the task access to the state of its worker: what the pool's [initializer](crate::Builder::initializer) returned

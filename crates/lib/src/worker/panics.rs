@@ -76,7 +76,7 @@ fn stack() -> String {
 pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
         let (location, backtrace) = LAST.take().unzip();
-        Failure { message: panic_text(payload), location, backtrace, peak_memory: 0 }
+        Failure { message: panic_text(payload), location, backtrace, ..Failure::default() }
     })
 }
 

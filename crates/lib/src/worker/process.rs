@@ -111,7 +111,7 @@ fn call(order: &Order, mut arrived: Arrived) -> (u8, Vec<u8>, Vec<Descriptor>) {
     let mut descriptors = take_result();
     let mut status = called.unwrap_or_else(|failure: Failure| {
         out.clear();
-        put_failure(&mut out, failure, Status::Panicked)
+        put_failure(&mut out, failure, Status::Panicked as u8)
     });
     if status == Status::Value as u8 && out.len() > MOST_BYTES {
         let text = format!("has a result of {} bytes; the limit is {MOST_BYTES}", out.len());

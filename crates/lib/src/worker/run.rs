@@ -1,9 +1,11 @@
 //! The worker's loop: receive, claim, run, publish.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use ganger_os::child::{leave, own_peak_memory};
 use ganger_os::fd::Fd;
@@ -15,10 +17,12 @@ use ganger_os::{Seat, ending};
 
 use tracing::span::EnteredSpan;
 
+use super::leaving::ExitHook;
 use super::output::{Output, flush};
 use super::panics::caught;
 use super::stopwatch::Stopwatch;
-use super::{context, setup};
+use super::uplink::Uplink;
+use super::{context, leaving, purse, setup};
 use crate::wire::aside::{ASIDE, Aside, LARGE};
 use crate::wire::claim;
 use crate::wire::codec::{decode, encode};
@@ -36,9 +40,13 @@ pub(super) fn work(seat: Seat) -> ! {
     let Some(page) = seat.page else { leave(UNABLE) };
     let page: &'static Page = Box::leak(Box::new(page));
     context::set_flags(page.stop(), page.listens());
+    context::set_place(seat.slot);
+    context::set_item_word(page.item());
+    let uplink = Arc::new(Uplink::new(seat.link));
+    purse::install(page.tokens(), uplink.clone());
     let mut worker = Worker {
         name: (seat.slot, seat.generation),
-        link: seat.link,
+        uplink,
         page,
         fork_check,
         inbox: Inbox::default(),
@@ -51,6 +59,7 @@ pub(super) fn work(seat: Seat) -> ! {
         stopwatch: Stopwatch::default(),
         output: None,
         span: None,
+        exit: None,
         tasks: 0,
     };
     let code = worker.run();
@@ -73,7 +82,7 @@ struct Job {
 struct Worker {
     /// Its place in the gang, and the how-many-th worker of that place it is.
     name: (u32, u32),
-    link: Fd,
+    uplink: Arc<Uplink>,
     page: &'static Page,
     fork_check: ForkCheck,
     inbox: Inbox,
@@ -91,6 +100,8 @@ struct Worker {
     output: Option<Output>,
     /// What all events of a worker that is ready are within.
     span: Option<EnteredSpan>,
+    /// What to run when it is told to leave.
+    exit: Option<ExitHook>,
     /// How many it has run.
     tasks: u64,
 }
@@ -129,8 +140,10 @@ impl Worker {
                 Kind::Forget => drop(self.jobs.remove(&header.job)),
                 Kind::Tasks => self.run_tasks(header)?,
                 Kind::Descriptors => self.descriptors.extend(self.arrivals.pop_front().unwrap_or_default()),
-                Kind::Goodbye => return Err(End::Done),
-                Kind::Ready | Kind::Unready | Kind::Bell | Kind::Result | Kind::LargeResult => return Err(End::Unable),
+                Kind::Goodbye => return Err(self.depart()),
+                Kind::Ready | Kind::Unready | Kind::Bell | Kind::Result | Kind::LargeResult | Kind::Farewell => {
+                    return Err(End::Unable);
+                }
             }
         }
     }
@@ -145,22 +158,45 @@ impl Worker {
             self.output = Some(Output::install(pipes).map_err(|_| End::Unable)?);
         }
         let tell_memory = setup.tell_memory;
+        let begun = Instant::now();
         let ready = setup::get_ready(setup, self.name.0, self.take_descriptors());
-        match ready.and_then(|()| setup::own_memory(tell_memory)) {
-            Ok(index) => {
+        match ready.and_then(|exit| Ok((exit, setup::own_memory(tell_memory)?))) {
+            Ok((exit, index)) => {
                 // Before the initializer has run there is nobody who could listen, except under `fork`.
                 let (slot, generation) = self.name;
                 self.span = Some(tracing::info_span!("worker", slot, generation).entered());
                 tracing::debug!(pid = std::process::id(), "ready");
                 // What getting ready has printed is not the first task's.
                 flush();
-                self.send(Header { index, ..Header::plain(Kind::Ready, 0) }, &[])
+                // In microseconds: more than an hour of them is no start.
+                let init = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
+                self.exit = exit;
+                self.send(Header { index, job: init, ..Header::plain(Kind::Ready, 0) }, &[])
             }
             Err(text) => {
                 self.send(Header::plain(Kind::Unready, text.len()), text.as_bytes())?;
                 Err(End::Unable)
             }
         }
+    }
+
+    /// Leaves in order: this worker was told to.
+    fn depart(&mut self) -> End {
+        if let Some(hook) = self.exit.take() {
+            let farewell = leaving::run_hook(hook, self.name.0);
+            if !self.fork_check.same_process() {
+                // The hook forked, and this is the child.
+                leave(0);
+            }
+            flush();
+            let (job, index) = (farewell.status.into(), farewell.nanos);
+            let header = Header { job, index, ..Header::plain(Kind::Farewell, farewell.bytes.len()) };
+            if self.send(header, &farewell.bytes).is_err() {
+                return End::Done;
+            }
+        }
+        leaving::drop_state();
+        End::Done
     }
 
     fn define(&mut self, header: Header) -> Result<(), End> {
@@ -235,7 +271,7 @@ impl Worker {
         };
         let status = called.unwrap_or_else(|failure| {
             self.out.clear();
-            put_failure(&mut self.out, failure, Status::Panicked)
+            put_failure(&mut self.out, failure, Status::Panicked as u8)
         });
         if !self.fork_check.same_process() {
             // The task forked, and this is the child: its parent will answer.
@@ -315,9 +351,7 @@ impl Worker {
         if descriptors.is_empty() {
             return Ok(());
         }
-        let fds: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-        let header = Header::of_descriptors(fds.len()).to_bytes();
-        socket::send_all_with(&self.link, &header, &fds).map_err(|_| End::Done)
+        self.uplink.send_descriptors(descriptors).map_err(|_| End::Done)
     }
 
     /// Rings when the supervisor wants to know of every result, or when the ring fills up.
@@ -335,13 +369,7 @@ impl Worker {
     }
 
     fn send(&mut self, header: Header, body: &[u8]) -> Result<(), End> {
-        let header = header.to_bytes();
-        let sent = if body.is_empty() {
-            socket::send_all(&self.link, &header)
-        } else {
-            socket::send_all(&self.link, &header).and_then(|()| socket::send_all(&self.link, body))
-        };
-        sent.map_err(|_| End::Done)
+        self.uplink.send(header, body).map_err(|_| End::Done)
     }
 
     // Receiving.
@@ -384,8 +412,8 @@ impl Worker {
     }
 
     fn receive_now(&mut self) -> Result<Received, End> {
-        let Self { inbox, link, arrivals, .. } = self;
-        inbox.receive(|room| socket::receive_now_with(&*link, room, arrivals)).map_err(|_| End::Done)
+        let Self { inbox, uplink, arrivals, .. } = self;
+        inbox.receive(|room| socket::receive_now_with(uplink.link(), room, arrivals)).map_err(|_| End::Done)
     }
 
     /// Nothing is left to be done: says so, and waits for more.
@@ -394,9 +422,9 @@ impl Worker {
             self.ring()?;
         }
         flush();
-        let Self { inbox, link, arrivals, .. } = self;
+        let Self { inbox, uplink, arrivals, .. } = self;
         let received =
-            inbox.receive(|room| socket::receive_waiting_with(&*link, room, arrivals)).map_err(|_| End::Done);
+            inbox.receive(|room| socket::receive_waiting_with(uplink.link(), room, arrivals)).map_err(|_| End::Done);
         if let Some(output) = &mut self.output {
             output.resume(self.page);
         }
@@ -420,11 +448,11 @@ const KEEP: usize = 1 << 20;
 /// Writes a failure that has nothing but a text.
 pub(crate) fn fail(out: &mut Vec<u8>, status: Status, message: &str) -> u8 {
     out.clear();
-    put_failure(out, Failure { message: message.to_owned(), ..Failure::default() }, status)
+    put_failure(out, Failure { message: message.to_owned(), ..Failure::default() }, status as u8)
 }
 
-pub(super) fn put_failure(out: &mut Vec<u8>, failure: Failure, status: Status) -> u8 {
+pub(crate) fn put_failure(out: &mut Vec<u8>, failure: Failure, status: u8) -> u8 {
     let failure = Failure { peak_memory: own_peak_memory(), ..failure };
     encode(&failure, out).expect("plain text and numbers can always be encoded");
-    status as u8
+    status
 }

@@ -6,6 +6,7 @@ use ganger_os::image::EntryPoint;
 use ganger_os::process::own_private_memory;
 use ganger_os::{rlimit, scheduling};
 
+use super::leaving::ExitHook;
 use super::panics::{caught, install_hook};
 use crate::wire::attributes::{Attributes, Limit};
 use crate::wire::codec::decode;
@@ -20,8 +21,9 @@ pub(super) fn preload(entry: EntryPoint, bound: &[u8]) -> Result<(), String> {
     })
 }
 
-/// Does what the first frame asks for, in the worker of this place, with the descriptors that have come with it.
-pub(super) fn get_ready(setup: Setup, slot: u32, mut descriptors: Vec<Descriptor>) -> Result<(), String> {
+/// Does what the first frame asks for, in the worker of this place, with the descriptors that have come with it. Returns
+/// what is to be done in the end.
+pub(super) fn get_ready(setup: Setup, slot: u32, mut descriptors: Vec<Descriptor>) -> Result<Option<ExitHook>, String> {
     adopt(&setup.attributes, slot)?;
     install_hook();
     super::context::set_seed(setup.seed);
@@ -32,7 +34,7 @@ pub(super) fn get_ready(setup: Setup, slot: u32, mut descriptors: Vec<Descriptor
             called.map_err(|text| format!("{what} failed: {text}"))?;
         }
     }
-    Ok(())
+    Ok(setup.exit.map(|call| ExitHook { call, descriptors }))
 }
 
 /// How many bytes this process holds for itself, if it is to say. A number that is made up instead would have its first

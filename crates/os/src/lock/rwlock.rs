@@ -1,7 +1,7 @@
 //! Many readers or one writer, none of whom is missed when it dies.
 //!
-//! `WRITER` is a [held](super::held) word, taken and inherited with the latch held. Readers are in the table of
-//! [holders](super::holders). A writer that has to wait leaves a number in `PENDING`: no reader comes in while it is there, so
+//! `WRITER` is a [`held`] word, taken and inherited with the latch held. Readers are in the table of
+//! [`holders`]. A writer that has to wait leaves a number in `PENDING`: no reader comes in while it is there, so
 //! writers do not wait for ever. `WAITER` says which process that is; a pending writer that dies is forgotten.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};

@@ -1,7 +1,7 @@
 //! Permits of which those that a process holds come back when it dies.
 //!
 //! `CREDIT` is how many there are in all, held with a name or free; a bare acquire lowers it and a bare release raises it,
-//! whoever calls them. Permits that are held with a name are in the table of [holders](super::holders). What is free is always
+//! whoever calls them. Permits that are held with a name are in the table of [`holders`]. What is free is always
 //! computed: the credit less all that is held.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};

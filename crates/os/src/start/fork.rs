@@ -36,6 +36,7 @@ pub(super) fn fork_guardian(copied: Copied<'_>, control: &Fd, strangers_allowed:
     // What is buffered now would be written twice.
     let _ = std::io::stdout().flush();
     flush_c_streams();
+    crate::forks::count();
     // SAFETY: either this process has no thread besides this one and ganger's own, which are parked without locks, or the
     // caller has promised through an unsafe function that the others hold no lock that the gang will need.
     match unsafe { fork() } {

@@ -250,6 +250,7 @@ impl<'a> Simulation<'a> {
         worker.was_read();
         if std::mem::take(&mut worker.ready_unread) {
             self.happened += 1;
+            self.model.now = self.now;
             self.model.ready(id);
             self.handle(Event::WorkerReady(id));
         }
@@ -306,7 +307,9 @@ impl<'a> Simulation<'a> {
         if self.rng.below(2) == 0 {
             let others = self.queue.iter().any(|action| matches!(action, Action::Start(_)));
             self.model.now = self.now;
-            self.model.start_postponed(id, others);
+            let leaving = |action: &Action| if let Action::Retire(id) = action { Some(*id) } else { None };
+            let leaving: Vec<WorkerId> = self.queue.iter().filter_map(leaving).collect();
+            self.model.start_postponed(id, others, &leaving);
             self.handle(Event::StartPostponed(id));
         } else {
             self.model.now = self.now;

@@ -107,6 +107,7 @@ impl Model {
         self.restarts.clear();
         if let Some(worker) = self.worker(id) {
             worker.began = now;
+            worker.rested = now;
         }
     }
 
@@ -239,6 +240,7 @@ impl Model {
         let text = overdue.map(|worker| format!("nothing is done about what {worker:?} runs"));
         self.require(text.is_none(), || text.unwrap_or_default());
         self.check_waiting_retries();
+        self.check_idle();
     }
 
     fn check_waiting_retries(&mut self) {

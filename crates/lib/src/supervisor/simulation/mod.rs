@@ -3,7 +3,8 @@
 //!
 //! * [`world`]: the workers, each with a real claim word.
 //! * [`driver`]: carries actions out as the real driver does.
-//! * [`model`]: the reference, and which actions fit it; [`staff`]: of processes; [`limits`]: of stops and retries; [`promises`]: what must hold between events.
+//! * [`model`]: the reference, and which actions fit it; [`staff`]: of processes; [`size`]: of how many; [`limits`]: of stops and retries; [`ranks`]: of
+//!   priorities; [`promises`]: what must hold between events.
 //! * [`schedule`]: what happens in a run.
 //!
 //! `GANGER_TEST_SEEDS` sets how many seeds run, `GANGER_TEST_SEED` replays one and prints everything that happens.
@@ -12,7 +13,9 @@ mod driver;
 mod limits;
 mod model;
 mod promises;
+mod ranks;
 mod schedule;
+mod size;
 mod staff;
 mod world;
 
@@ -50,6 +53,10 @@ enum Fault {
     SwallowsLate,
     /// What is to run alone gets company.
     KeepsCompany,
+    /// The supervisor is not told of priorities.
+    ForgetsPriorities,
+    /// The supervisor is not told of the size that was asked for.
+    ForgetsResizes,
 }
 
 /// How many seeds run when nobody says.
@@ -117,6 +124,8 @@ fn a_faulty_world_is_noticed() {
         (Fault::HurriesStops, "before its time"),
         (Fault::SwallowsLate, "ends as Delivered"),
         (Fault::KeepsCompany, "is to be alone"),
+        (Fault::ForgetsPriorities, "of priority"),
+        (Fault::ForgetsResizes, "given up"),
     ];
     for (fault, expected) in faults {
         let found = (0..300).filter_map(|seed| violation(seed, fault, &mut None)).collect::<Vec<_>>();
@@ -130,6 +139,7 @@ fn runs_reach_everything_that_can_happen() {
     let happens = [
         "FeedClosed",
         "Terminated",
+        "Resized(",
         "GuardianLost",
         "GuardianDied",
         "GuardianReady",

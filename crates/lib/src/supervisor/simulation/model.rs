@@ -1,8 +1,9 @@
 //! The reference: what is known of every task and worker, without any cleverness, and which actions fit that.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::limits::Stop;
+use super::ranks::Ranks;
 use super::world::TaskId;
 use crate::supervisor::event::{ChunkId, Ending, Failure, JobId, JobTerms, Span, Time, WorkerId};
 use crate::supervisor::state::Settings;
@@ -26,6 +27,8 @@ pub(super) struct Task {
     pub(super) published: bool,
     /// How its result says that it failed.
     pub(super) failure: Option<Failure>,
+    /// It is counted as one that waits with its priority.
+    pub(super) ranked: bool,
     /// How many attempts have failed.
     pub(super) failed: u32,
     /// It has killed a worker.
@@ -62,6 +65,8 @@ pub(super) struct Known {
     pub(super) inflight: VecDeque<TaskId>,
     /// How many tasks it was given in its life, without those taken back.
     pub(super) given: u32,
+    /// Since when it has had nothing to do, if that is so.
+    pub(super) rested: Time,
     /// When the first task in flight began, as far as the supervisor can know.
     pub(super) began: Time,
     pub(super) stop: Option<Stop>,
@@ -105,12 +110,17 @@ pub(super) struct Model {
     pub(super) jobs: Vec<Job>,
     pub(super) workers: Vec<Known>,
     pub(super) generations: Vec<u32>,
+    /// Places without a worker, as there was nothing to do.
+    pub(super) dormant: BTreeSet<u32>,
+    /// Places whose workers have just left, and may have been idle for too long.
+    pub(super) dismissed: Vec<u32>,
     /// Whose starts have failed.
     pub(super) refused: Vec<WorkerId>,
     pub(super) now: Time,
     pub(super) waiting: u64,
     /// How many of them wait to be tried again.
     pub(super) resting: u64,
+    pub(super) ranks: Ranks,
     /// How many workers may still be replaced for tasks that are to run alone.
     pub(super) fresh_wanted: u32,
     /// The stop of the worker whose death is judged.
@@ -136,7 +146,9 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn new(settings: Settings) -> Self {
         Self {
-            generations: vec![0; settings.workers as usize],
+            generations: vec![0; super::schedule::MOST_WORKERS as usize],
+            dormant: BTreeSet::new(),
+            dismissed: Vec::new(),
             refused: Vec::new(),
             settings,
             chunks: Vec::new(),
@@ -146,6 +158,7 @@ impl Model {
             now: Time::ZERO,
             waiting: 0,
             resting: 0,
+            ranks: Ranks::default(),
             fresh_wanted: 0,
             dying: None,
             uncompleted: 0,
@@ -205,7 +218,9 @@ impl Model {
         self.expiries.push(limit.and_then(|limit| self.now.checked_add(limit)));
         self.waiting += u64::from(count);
         self.uncompleted += u64::from(count);
-        Span { chunk, job, first: 0, count }
+        let priority = self.jobs[job.0 as usize].terms.priority;
+        (0..count).for_each(|first| self.rank((chunk, first)));
+        Span { chunk, job, first: 0, count, priority }
     }
 
     pub(super) fn cancel(&mut self, job: JobId) {
@@ -246,6 +261,7 @@ impl Model {
             self.resting += u64::from(task.failed > 0);
             self.fresh_wanted += u32::from(task.alone);
         }
+        self.ranks.returned.extend(tasks);
         self.waiting += tasks.len() as u64;
     }
 
@@ -259,10 +275,12 @@ impl Model {
         let most = job.terms.chunksize.unwrap_or(8192);
         self.require(span.count > 0 && span.count <= most, || format!("{span:?} exceeds a chunk size of {most}"));
         self.require(!job.cancelled, || format!("{span:?} is sent after its job was cancelled"));
+        self.check_rank(span);
         for task in (span.first..span.first + span.count).map(|first| (span.chunk, first)) {
             let known = *self.task(task);
             self.require(known.place == Place::Waiting, || format!("{id:?} is sent {task:?}, which is {known:?}"));
             self.check_retry(id, task);
+            self.unrank(task);
             self.resting = self.resting.saturating_sub(u64::from(known.failed > 0));
             self.task(task).place = Place::With(id);
         }
@@ -277,18 +295,22 @@ impl Model {
         worker.given += span.count;
         let (given, fit) = (worker.given, worker.ready && worker.leaving.is_none() && !worker.doomed);
         self.require(fit, || format!("{id:?} is sent {span:?}, but it is not ready or leaves"));
+        let wanted = id.slot < self.settings.workers;
+        self.require(wanted, || format!("{id:?} is sent {span:?}, but its place was given up"));
         self.require(!asked, || format!("{id:?} is sent {span:?} behind a task that is to end"));
         self.require(given <= most, || format!("{id:?} is given {given} tasks in its life, of {most}"));
     }
 
     /// A worker was told to stop at its first unclaimed task.
     pub(super) fn take_back(&mut self, id: WorkerId) {
+        let now = self.now;
         let Some(worker) = self.worker(id) else { return self.require(false, || format!("{id:?} is not known")) };
         let inflight = std::mem::take(&mut worker.inflight);
         let (begun, unbegun): (Vec<_>, Vec<_>) = inflight.into_iter().partition(|task| self.task(*task).claimed);
         if let Some(worker) = self.worker(id) {
             worker.inflight = begun.into();
             worker.given -= unbegun.len() as u32;
+            worker.rested = now;
         }
         self.wait_again(&unbegun);
     }
@@ -330,6 +352,7 @@ impl Model {
     /// A task is not any more where it was.
     pub(super) fn leave(&mut self, id: TaskId) {
         let task = *self.task(id);
+        self.unrank(id);
         self.waiting -= u64::from(task.place == Place::Waiting);
         self.resting -= u64::from(task.place == Place::Waiting && task.failed > 0);
         if let Place::With(holder) = task.place

@@ -1,6 +1,7 @@
 //! What must hold between events: nothing is forgotten, and what waits, waits for something that will come.
 
 use super::model::{Context, Guardian, Known, Model, Place};
+use crate::supervisor::dispatch::FULL;
 use crate::supervisor::event::{JobId, Time};
 use crate::supervisor::state::State;
 
@@ -33,8 +34,10 @@ impl Model {
             self.require(false, || text);
         }
         self.context = Context::Nothing;
+        self.rank_returned();
+        self.note_dormant(state);
         self.check_limits(deadline);
-        self.check_progress(deadline, state.hungry());
+        self.check_progress(deadline, state.appetite() < FULL);
     }
 
     /// No silent hang: what waits, waits for something that will come.
@@ -45,7 +48,9 @@ impl Model {
         let waiting = self.waiting - self.resting;
         self.require(waiting == 0 || idle.is_none(), || format!("{waiting} tasks wait while {idle:?} is idle"));
         self.require(hungry || waiting > 0 || idle.is_none(), || format!("{idle:?} is idle, and nobody is told"));
-        let vacant = (0..self.settings.workers).any(|slot| !self.workers.iter().any(|it| it.id.slot == slot));
+        self.check_dormant(waiting);
+        let mut staffed = (0..self.settings.workers).filter(|slot| !self.dormant.contains(slot));
+        let vacant = staffed.any(|slot| !self.workers.iter().any(|it| it.id.slot == slot));
         let wanted = !self.closed || !self.over();
         let coming = deadline.is_some() || self.guardian == Guardian::Starting;
         self.require(!vacant || !wanted || coming, || "a seat is empty and no deadline is set".to_owned());

@@ -14,6 +14,9 @@ use crate::supervisor::state::Settings;
 /// How many things happen before the way to the end.
 const STEPS: u64 = 200;
 
+/// The largest gang.
+pub(super) const MOST_WORKERS: u32 = 8;
+
 /// Within so many rounds a fair run comes to rest.
 const ROUNDS: u32 = 5000;
 
@@ -29,13 +32,17 @@ struct Risks {
 /// Draws a run from `seed` and lets it happen.
 pub(super) fn run(seed: u64, fault: Fault, trace: &mut Option<Vec<String>>) -> Option<String> {
     let mut rng = TaskRng::derived([seed, 0, 0, 0]);
+    let workers = 1 + rng.below(MOST_WORKERS.into()) as u32;
+    let idle_timeout = [None, None, None, Some(1), Some(100), Some(20_000)][rng.below(6) as usize];
     let settings = Settings {
+        idle_timeout: idle_timeout.map(Duration::from_millis),
+        min_workers: (rng.below(4) as u32).min(workers),
         start_timeout: Duration::from_secs(30),
         grace: Duration::from_millis([0, 5, 100, 1000][rng.below(4) as usize]),
-        workers: 1 + rng.below(8) as u32,
+        workers,
         max_tasks: (rng.below(3) == 0).then(|| 1 + rng.below(6) as u32),
         jitter: rng.below(4) as u32,
-        intensity: Intensity { most: [1000, 8, 1][rng.below(3) as usize], period: Duration::from_secs(5) },
+        intensity: Some(Intensity { most: [1000, 8, 1][rng.below(3) as usize], period: Duration::from_secs(5) }),
         seed,
     };
     let risks = Risks {
@@ -73,7 +80,8 @@ impl Simulation<'_> {
                 175..200 => self.cancel(),
                 200..600 => self.work(),
                 600..605 => self.failing_starts = [0, 10, 100][self.rng.below(3) as usize],
-                605..980 => self.turn(),
+                605..620 => self.resize(),
+                620..980 => self.turn(),
                 _ => self.sleep(),
             }
             if self.rng.below(1000) < risks.death && !self.workers.is_empty() {
@@ -117,6 +125,7 @@ impl Simulation<'_> {
         JobTerms {
             function: self.rng.below(5),
             chunksize,
+            priority: [0, 0, 0, -1, 7][self.rng.below(5) as usize],
             timeout: self.limit().filter(|limit| !limit.is_zero()),
             queue_timeout: self.limit(),
             retry: (self.rng.below(2) == 0).then(|| self.retries()),
@@ -150,7 +159,8 @@ impl Simulation<'_> {
         let most = [1, 8, 60][self.rng.below(3) as usize];
         let count = 1 + self.rng.below(most) as u32;
         self.model.now = self.now;
-        let span = self.model.submit(job, count);
+        let mut span = self.model.submit(job, count);
+        span.priority *= i32::from(self.fault != Fault::ForgetsPriorities);
         if self.rng.below(8) == 0 {
             let place = span.first + self.rng.below(count.into()) as u32;
             self.model.task((span.chunk, place)).poisonous = true;
@@ -184,6 +194,16 @@ impl Simulation<'_> {
             self.handle(Event::Cancelled(job));
         }
         self.model.check_cancelled(job);
+    }
+
+    fn resize(&mut self) {
+        let workers = 1 + self.rng.below(MOST_WORKERS.into()) as u32;
+        if !self.model.closed {
+            self.model.resize(workers);
+        }
+        if self.fault != Fault::ForgetsResizes {
+            self.handle(Event::Resized(workers));
+        }
     }
 
     fn end(&mut self) {
@@ -309,6 +329,9 @@ impl Simulation<'_> {
         self.come_to_rest();
         let left = self.model.uncompleted;
         self.model.require(left == 0, || format!("{left} tasks never end"));
+        if !self.ended() && !self.model.closed {
+            self.model.check_size();
+        }
         let sleeps = self.ended() || !self.state.collects();
         self.model.require(sleeps, || "results are looked for where nothing runs".to_owned());
     }

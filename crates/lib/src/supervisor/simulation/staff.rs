@@ -25,10 +25,12 @@ impl Model {
     }
 
     pub(super) fn ready(&mut self, id: WorkerId) {
+        let now = self.now;
         if let Some(worker) = self.worker(id)
             && !worker.doomed
         {
             worker.ready = true;
+            worker.rested = now;
             self.failures = 0;
             self.guardian = Guardian::Serves { proven: true };
         }
@@ -41,9 +43,11 @@ impl Model {
         self.workers.retain(|worker| worker.id != id);
     }
 
-    /// It counts as a failure only where nobody else is left to do the work, and no `others` are about to be started.
-    pub(super) fn start_postponed(&mut self, id: WorkerId, others: bool) {
-        let hopeful = |worker: &Known| worker.id != id && worker.leaving.is_none() && !worker.doomed;
+    /// It counts as a failure only where nobody else is left to do the work, and no `others` are about to be started. Those
+    /// in `leaving` are about to be told to leave.
+    pub(super) fn start_postponed(&mut self, id: WorkerId, others: bool, leaving: &[WorkerId]) {
+        let stays = |worker: &Known| worker.leaving.is_none() && !leaving.contains(&worker.id);
+        let hopeful = |worker: &Known| worker.id != id && stays(worker) && !worker.doomed;
         if others || self.workers.iter().any(hopeful) {
             self.workers.retain(|worker| worker.id != id);
         } else {
@@ -94,7 +98,7 @@ impl Model {
     /// Whether tasks can be sent to a worker, now or when it is ready.
     pub(super) fn serves(&self, id: WorkerId) -> bool {
         let stays = |worker: &Known| worker.id == id && worker.leaving.is_none() && !worker.doomed;
-        self.workers.iter().any(stays) && !self.waits(id)
+        self.workers.iter().any(stays) && !self.waits(id) && id.slot < self.settings.workers
     }
 
     /// Whether a worker has been given all the tasks that it may have in its life.
@@ -109,6 +113,9 @@ impl Model {
         let goes = |worker: &&Known| ends(worker) || self.used_up(worker.given) || self.fresh_wanted > 0;
         let alone = others.len() <= 1 && others.iter().all(goes);
         self.require(alone, || format!("{id:?} is started beside another that stays"));
+        let wanted = id.slot < self.settings.workers;
+        self.require(wanted, || format!("{id:?} is started at a place that was given up"));
+        self.dormant.remove(&id.slot);
         let served = matches!(self.guardian, Guardian::Serves { .. });
         self.require(served, || format!("{id:?} is started, and nobody is there to do it"));
         let last = std::mem::replace(&mut self.generations[id.slot as usize], id.generation);
@@ -121,6 +128,7 @@ impl Model {
             doomed: false,
             inflight: VecDeque::new(),
             given: 0,
+            rested: now,
             began: now,
             stop: None,
         });
@@ -128,13 +136,17 @@ impl Model {
 
     pub(super) fn retire(&mut self, id: WorkerId, now: Time) {
         let over = self.over();
+        let (surplus, idle, waits) = (id.slot >= self.settings.workers, self.may_dismiss(id), self.waits(id));
         let Some(worker) = self.worker(id) else { return self.require(false, || format!("{id:?} is not known")) };
         let (given, rests) = (worker.given, worker.inflight.is_empty());
         let again = worker.leaving.replace(now).is_some();
         let used_up = self.used_up(given);
-        let replaced = !used_up && !over && self.fresh_wanted > 0;
+        let replaced = !used_up && !over && !surplus && !idle && self.fresh_wanted > 0;
         self.fresh_wanted -= u32::from(replaced);
-        self.require(used_up || over || replaced, || format!("{id:?} retires after {given} tasks"));
+        if idle && !over && !surplus && !waits {
+            self.dismissed.push(id.slot);
+        }
+        self.require(used_up || over || replaced || surplus || idle, || format!("{id:?} retires after {given} tasks"));
         self.require(rests && !again, || format!("{id:?} is told to leave twice, or with tasks"));
     }
 
@@ -158,7 +170,8 @@ impl Model {
     }
 
     fn ended_for_nothing(&mut self) {
-        let (now, intensity) = (self.now, self.settings.intensity);
+        let intensity = self.settings.intensity.expect("it is drawn");
+        let now = self.now;
         self.restarts.push(now);
         let recent = self.restarts.iter().filter(|at| now.saturating_sub(**at) <= intensity.period).count();
         self.unstable |= recent > intensity.most as usize;
