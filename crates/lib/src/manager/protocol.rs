@@ -287,9 +287,6 @@ pub(super) fn answer<T>(
     done
 }
 
-/// What an operation gave, or why it did not.
-type Answer<'a> = Result<&'a [u8], Fault>;
-
 /// Reads the first answer of a reply; what is left begins with the next.
 pub(super) fn first_answer(bytes: &[u8]) -> Result<(Answer<'_>, &[u8]), Malformed> {
     let (status, rest) = bytes.split_first().ok_or(Malformed)?;
