@@ -25,6 +25,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     manager_hosts_own_types,
     manager_that_was_killed_is_an_error,
     manager_ends_with_its_handle,
+    manager_that_is_stopped_ends_too,
     manager_lets_nobody_in_without_the_key,
     manager_runs_no_functions_of_other_programs,
 ];
@@ -299,6 +300,17 @@ fn manager_ends_with_its_handle(method: StartMethod) {
     let error = pool.apply(partial(add, (counter,)), (0,)).map(|_: i64| ()).unwrap_err();
     assert!(error.to_string().contains("Disconnected"), "{error}");
     finish(pool);
+}
+
+/// It cannot leave by itself then.
+fn manager_that_is_stopped_ends_too(method: StartMethod) {
+    let manager = manager(method);
+    let counter = manager.counter().unwrap();
+    signal(manager.pid(), Signal::SIGSTOP);
+    let pid = manager.pid();
+    within("the end of a stopped manager", SOON, || drop(manager));
+    assert!(!Path::new(&format!("/proc/{pid}")).exists());
+    assert_eq!(kind(counter.get()), ErrorKind::Disconnected);
 }
 
 /// Case 63: a wrong key is refused by both sides, and a peer that leaves, stalls or floods in the middle of the proof

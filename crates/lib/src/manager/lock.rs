@@ -104,8 +104,9 @@ impl Lock {
     fn acquire(&self, patience: Patience) -> Result<Option<LockGuard>, Error> {
         // A lease of no time would be over before anybody knew of it.
         let lease = self.lease.and_then(for_at_most);
-        let taken: Option<bool> = self.proxy.call(&Op::Lock(LockOp::Acquire(patience, lease)))?;
-        Ok(taken.map(|abandoned| LockGuard { proxy: Some(self.proxy.clone()), abandoned, thread: PhantomData }))
+        let taken: Option<(bool, u64)> = self.proxy.call(&Op::Lock(LockOp::Acquire(patience, lease)))?;
+        let proxy = || Some(self.proxy.clone());
+        Ok(taken.map(|(abandoned, number)| LockGuard { proxy: proxy(), number, abandoned, thread: PhantomData }))
     }
 }
 
@@ -127,6 +128,8 @@ impl Lock {
 pub struct LockGuard {
     /// Until it is released.
     proxy: Option<Proxy>,
+    /// Which taking of the lock this is.
+    number: u64,
     abandoned: bool,
     /// The manager knows the holder as a connection, which is a thread's.
     thread: PhantomData<*const ()>,
@@ -146,14 +149,14 @@ impl LockGuard {
     /// [`NotOwner`](crate::ErrorKind::NotOwner) when it was lost meanwhile. See [`Lock::lock`].
     pub fn release(mut self) -> Result<(), Error> {
         let proxy = self.proxy.take().expect("only this takes it, and it takes the guard");
-        proxy.call(&Op::Lock(LockOp::Release))
+        proxy.call(&Op::Lock(LockOp::Release(self.number)))
     }
 }
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
         if let Some(proxy) = &self.proxy {
-            proxy.post(&Op::Lock(LockOp::Release));
+            proxy.post(&Op::Lock(LockOp::Release(self.number)));
         }
     }
 }

@@ -277,7 +277,7 @@ fn host(order: Order) -> Result<(), String> {
         let own = |descriptor: Descriptor| descriptor.as_fd().try_clone_to_owned();
         let gate = match order.gate {
             None => None,
-            Some((listening, Key(key))) => {
+            Some((listening, key)) => {
                 let socket = match listening {
                     Listening::Unix(descriptor) => Socket::Unix(UnixListener::from(own(descriptor)?)),
                     Listening::Tcp(descriptor) => Socket::Tcp(TcpListener::from(own(descriptor)?)),

@@ -144,7 +144,8 @@ pub(super) enum QueueOp<'a> {
 pub(super) enum LockOp {
     /// How long to wait, and after how many nanoseconds it is taken back.
     Acquire(Patience, Option<u64>),
-    Release,
+    /// The number that the taking of it had.
+    Release(u64),
     IsLocked,
 }
 
@@ -179,6 +180,9 @@ pub(super) struct Fault {
     pub(super) kind: ErrorKind,
     pub(super) message: String,
 }
+
+/// What an operation has returned, or why it has not.
+pub(super) type Answer<'a> = Result<&'a [u8], Fault>;
 
 /// The kinds of faults that travel, each by its place, counted from 1: 0 is a value.
 const FAULTS: [ErrorKind; 11] = [
@@ -282,9 +286,6 @@ pub(super) fn answer<T>(
     out[start + 1..start + ANSWER].copy_from_slice(&length.to_le_bytes());
     done
 }
-
-/// What an operation gave, or why it did not.
-type Answer<'a> = Result<&'a [u8], Fault>;
 
 /// Reads the first answer of a reply; what is left begins with the next.
 pub(super) fn first_answer(bytes: &[u8]) -> Result<(Answer<'_>, &[u8]), Malformed> {

@@ -1,8 +1,8 @@
 //! Making a connection: through the door, or over the network.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -37,30 +37,45 @@ fn through(door: impl AsFd) -> Result<Connection, Error> {
 }
 
 fn over_network(address: &Address, key: &Key) -> Result<Connection, Error> {
-    let unreachable = |error| {
-        Error::new(ErrorKind::Disconnected, format!("no manager can be reached at {address}")).with_source(error)
-    };
-    let socket = match address {
+    let unreachable = |error| unreachable_at(address, error);
+    match address {
         Address::Unix(path) => {
             let stream = UnixStream::connect(path).map_err(unreachable)?;
-            let limits = |limit| stream.set_read_timeout(limit).and_then(|()| stream.set_write_timeout(limit));
-            limits(Some(PATIENCE)).map_err(unreachable)?;
-            prove_each_other(&stream, address, key)?;
-            limits(None).map_err(unreachable)?;
-            OwnedFd::from(stream)
+            let limit = |limit| stream.set_read_timeout(limit).and_then(|()| stream.set_write_timeout(limit));
+            be_let_in(&stream, limit, address, key)
         }
-        Address::Tcp(address_of_server) => {
-            let stream = TcpStream::connect_timeout(address_of_server, PATIENCE).map_err(unreachable)?;
-            let limits = |limit| stream.set_read_timeout(limit).and_then(|()| stream.set_write_timeout(limit));
-            limits(Some(PATIENCE)).map_err(unreachable)?;
+        Address::Tcp(place) => {
+            let stream = TcpStream::connect_timeout(place, PATIENCE).map_err(unreachable)?;
+            let limit = |limit| stream.set_read_timeout(limit).and_then(|()| stream.set_write_timeout(limit));
             // Without the first a request waits for an acknowledgement, without the second for a machine that is gone.
             stream.set_nodelay(true).and_then(|()| keep_alive(&stream)).map_err(unreachable)?;
-            prove_each_other(&stream, address, key)?;
-            limits(None).map_err(unreachable)?;
-            OwnedFd::from(stream)
+            be_let_in(&stream, limit, address, key)
         }
-    };
-    Connection::greeted(Fd::from(socket))
+    }
+}
+
+/// Proves the key and waits to be welcomed, each step within the limit that `limit` sets.
+fn be_let_in<S: AsFd>(
+    stream: &S,
+    limit: impl Fn(Option<Duration>) -> io::Result<()>,
+    address: &Address,
+    key: &Key,
+) -> Result<Connection, Error>
+where
+    for<'a> &'a S: Read + Write,
+{
+    let unreachable = |error| unreachable_at(address, error);
+    limit(Some(PATIENCE)).map_err(unreachable)?;
+    prove_each_other(stream, address, key)?;
+    let own = stream.as_fd().try_clone_to_owned().map_err(unreachable)?;
+    let connection = Connection::greeted(Fd::from(own))?;
+    // Requests may wait for long: see there.
+    limit(None).map_err(unreachable)?;
+    Ok(connection)
+}
+
+fn unreachable_at(address: &Address, error: io::Error) -> Error {
+    Error::new(ErrorKind::Disconnected, format!("no manager can be reached at {address}")).with_source(error)
 }
 
 fn prove_each_other(mut stream: impl Read + Write, address: &Address, key: &Key) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::connection::{exchange, hang_up, post, reach, secret};
 use super::route::Route;
 use crate::error::{Error, ErrorKind};
-use crate::manager::protocol::{Fault, Function, Make, Malformed, Op, append, begin, end, first_answer, seal};
+use crate::manager::protocol::{Answer, Function, Make, Malformed, Op, append, begin, end, first_answer, seal};
 use crate::wire::codec::{decode, encode};
 
 /// One object of one manager.
@@ -75,7 +75,7 @@ impl Proxy {
     }
 
     /// The result that an answer holds.
-    pub(in crate::manager) fn read<R: DeserializeOwned>(&self, answer: Result<&[u8], Fault>) -> Result<R, Error> {
+    pub(in crate::manager) fn read<R: DeserializeOwned>(&self, answer: Answer<'_>) -> Result<R, Error> {
         let bytes = answer?;
         self.route.at_home(|| decode(bytes)).map_err(|error| {
             let text = format!("a value from the manager is no {}", type_name::<R>());

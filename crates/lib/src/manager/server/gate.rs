@@ -9,6 +9,7 @@ use ganger_os::fd::Fd;
 use ganger_os::socket::{Packet, keep_alive};
 
 use super::connection::Stage;
+use crate::manager::client::Key;
 use crate::manager::handshake::{CHALLENGE, Image, Nonce, PROOF, challenge, fresh_nonce, judge, own_image};
 use crate::manager::protocol::{Secret, Welcome, begin, end};
 use crate::wire::codec::encode;
@@ -17,7 +18,7 @@ use crate::wire::codec::encode;
 #[derive(Debug)]
 pub(in crate::manager) struct Gate {
     pub(in crate::manager) socket: Socket,
-    pub(in crate::manager) key: Vec<u8>,
+    pub(in crate::manager) key: Key,
 }
 
 /// A socket that listens.
@@ -90,7 +91,7 @@ impl Listener {
 
     /// Judges a client's proof.
     pub(super) fn judge(&self, nonce: Nonce, proof: &[u8; PROOF], limit: usize) -> Verdict {
-        let (verdict, image) = judge(&self.0.key, nonce, proof);
+        let (verdict, image) = judge(&self.0.key.0, nonce, proof);
         let mut bytes = verdict.to_vec();
         let Some(image) = image else {
             tracing::warn!("a client with another key was refused");

@@ -83,7 +83,7 @@ fn op(which: usize, parts: &Parts) -> Op<'_> {
         Op::Queue(QueueOp::Get(*patience)),
         Op::Queue(QueueOp::Len),
         Op::Lock(LockOp::Acquire(*patience, Some(*number))),
-        Op::Lock(LockOp::Release),
+        Op::Lock(LockOp::Release(*number)),
         Op::Lock(LockOp::IsLocked),
         Op::Event(EventOp::Set),
         Op::Event(EventOp::Clear),

@@ -10,6 +10,8 @@ use crate::manager::protocol::{Fault, LockOp};
 #[derive(Debug, Default)]
 pub(super) struct Lock {
     holder: Option<Holder>,
+    /// How often it was taken.
+    count: u64,
     /// The last holder did not release it: it died, or kept it for too long.
     abandoned: bool,
 }
@@ -17,6 +19,8 @@ pub(super) struct Lock {
 #[derive(Debug)]
 struct Holder {
     token: u64,
+    /// The how-many-th it is: one that lost the lock and took it again has two guards, and only one of them holds it.
+    number: u64,
     /// When it is taken back.
     end: Option<Instant>,
 }
@@ -27,8 +31,8 @@ impl Lock {
         self.take_back(|holder| holder.end.is_some_and(|end| end <= now));
         match op {
             LockOp::Acquire(patience, lease) => self.acquire(token, now, patience, lease, out),
-            LockOp::Release => {
-                if self.holder.as_ref().is_none_or(|holder| holder.token != token) {
+            LockOp::Release(number) => {
+                if self.holder.as_ref().is_none_or(|holder| (holder.token, holder.number) != (token, number)) {
                     let text = "the lock is not held here: it was not taken, or was taken back after its lease";
                     return Err(Fault::new(ErrorKind::NotOwner, text));
                 }
@@ -58,13 +62,14 @@ impl Lock {
             // Only the one that is first in line is looked at when a lease ends, so each has to come back then.
             Some(holder) if patience != Some(0) => Ok(Flow::Waits(patience, holder.end)),
             Some(_) => {
-                append_plain(&None::<bool>, out);
+                append_plain(&None::<(bool, u64)>, out);
                 Ok(Flow::Done)
             }
             None => {
                 let end = lease.and_then(|nanos| now.checked_add(Duration::from_nanos(nanos)));
-                self.holder = Some(Holder { token, end });
-                append_plain(&Some(std::mem::take(&mut self.abandoned)), out);
+                self.count += 1;
+                self.holder = Some(Holder { token, number: self.count, end });
+                append_plain(&Some((std::mem::take(&mut self.abandoned), self.count)), out);
                 Ok(Flow::Done)
             }
         }

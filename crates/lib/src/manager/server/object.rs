@@ -82,7 +82,7 @@ impl Objects {
             Op::Lock(LockOp::Acquire(..)) if flow == Flow::Done => {
                 self.held.entry(caller.token).or_default().insert(number);
             }
-            Op::Lock(LockOp::Release) => {
+            Op::Lock(LockOp::Release(_)) => {
                 self.held.entry(caller.token).or_default().remove(&number);
             }
             _ => {}
