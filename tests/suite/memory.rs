@@ -7,7 +7,6 @@ use std::time::Duration;
 use ganger::{ErrorKind, Pool, Rlimit, StartMethod, TaskErrorKind};
 use ganger_tests::{wait_until, within};
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::Signal;
 
 use crate::kit::{SOON, finish, own_pid, square};
 
