@@ -42,6 +42,7 @@ pub(crate) fn helper(name: &str) -> Command {
         "injected" => env!("CARGO_BIN_EXE_injected"),
         "storm" => env!("CARGO_BIN_EXE_storm"),
         "stranger" => env!("CARGO_BIN_EXE_stranger"),
+        "cpus" => env!("CARGO_BIN_EXE_cpus"),
         "variables" => env!("CARGO_BIN_EXE_variables"),
         other => panic!("there is no helper {other:?}"),
     }))

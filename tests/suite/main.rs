@@ -9,6 +9,7 @@ macro_rules! table {
 mod attributes;
 mod broadcast;
 mod cgroup;
+mod cpu;
 mod deaths;
 mod descriptors;
 mod exits;
@@ -124,8 +125,10 @@ fn main() -> std::process::ExitCode {
             ..Case::new(format!("cgroup::{name}::{method}"), Box::new(move || run(method)))
         })
     });
+    let processors = named("cpu", cpu::ONCE).map(|case| Case { skip: cpu::obstacle(), ..case });
     let traced = syscalls::cells().chain(host::cases()).chain(sync::cases());
-    let cases: Vec<Case> = contract.chain(in_groups).chain(once).chain(faults::matrix()).chain(traced).collect();
+    let cases: Vec<Case> =
+        contract.chain(in_groups).chain(processors).chain(once).chain(faults::matrix()).chain(traced).collect();
     ganger_tests::run(&cases, &on_demand)
 }
 

@@ -1,0 +1,5 @@
+//! Prints how many processors ganger finds.
+
+fn main() {
+    println!("{}", ganger::cpu_count());
+}
