@@ -9,7 +9,7 @@ use crate::error::ErrorKind;
 /// A type of numbers that `add` can add in the server: all integers, `f32` and `f64`.
 ///
 /// It is sealed: the server adds the bytes of these types itself, so that clients of any program may ask for it. Other
-/// types are added by a function, with [`Dict::update_with`](super::Dict::update_with).
+/// types are added by a function, with [`Dict::update`](super::Dict::update).
 pub trait Addend: Copy + Serialize + DeserializeOwned + private::Tagged {}
 
 pub(super) mod private {

@@ -1,7 +1,7 @@
 //! Values that many processes share, in a server process of their own: dictionaries, lists, counters, queues, locks, events,
 //! and objects of the program's own types. Python's `multiprocessing.Manager`.
 //!
-//! [`Manager`](crate::Manager) starts the server and is the place to begin.
+//! [`Manager`] starts the server and is the place to begin.
 //
 // * `manager`: the server process and its owner. `objects`: making objects. `address`: where one listens.
 // * `dict`, `list`, `counter`, `namespace`, `queue`, `lock`, `event`, `managed`: the proxies. `handle`: what all have.
