@@ -18,7 +18,7 @@ def main():
     names.update(f"Process.{member}" for member in members(multiprocessing.Process))
     for made in made_objects():
         names.update(f"{type(made).__name__}.{member}" for member in vars(made) if is_public(member))
-    print(*sorted(names, key=str.lower), sep="\n")
+    print(*sorted(names, key=lambda name: (name.lower(), name)), sep="\n")
 
 
 def names_of(module):
