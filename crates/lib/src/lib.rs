@@ -110,6 +110,15 @@ pub mod fuzz {
     }
 }
 
+/// The guide for those who know Python's `multiprocessing`: its links are checked like all others, its programs run.
+#[cfg(doc)]
+#[doc = include_str!("../../../docs/guide/from-python.md")]
+pub mod from_python {
+    // The guide says `Pool::map`, as a program does that imports what it names; links are resolved from this module.
+    #[allow(unused_imports, reason = "only links use them")]
+    use super::*;
+}
+
 /// The README's programs are compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
