@@ -47,7 +47,6 @@ pub(crate) struct Fetched {
     pub(crate) present: u64,
 }
 
-
 impl Query {
     /// Runs `sql` up to its first row. With `known`, rows whose key is in that table are left out.
     ///

@@ -200,7 +200,7 @@ pub(crate) fn no_table(destination: &Destination) -> Error {
     let Destination { table, key } = destination;
     let key = crate::value::quoted(key);
     Error::refused(format!(
-        "there is no table {table}: CREATE TABLE {table} ({key} BIGINT PRIMARY KEY, result TEXT); with the types that they have"
+        "there is no table {table}: CREATE TABLE {table} ({key} BIGINT PRIMARY KEY, result TEXT); or with other types"
     ))
 }
 

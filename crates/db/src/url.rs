@@ -42,9 +42,24 @@ pub(crate) enum Tls {
 
 /// The parameters of a URL whose values may be shown.
 const PARAMETERS: [&str; 18] = [
-    "user", "dbname", "options", "application_name", "sslmode", "sslrootcert", "sslnegotiation", "host", "hostaddr", "port",
-    "connect_timeout", "tcp_user_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_retries",
-    "target_session_attrs", "channel_binding",
+    "user",
+    "dbname",
+    "options",
+    "application_name",
+    "sslmode",
+    "sslrootcert",
+    "sslnegotiation",
+    "host",
+    "hostaddr",
+    "port",
+    "connect_timeout",
+    "tcp_user_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "target_session_attrs",
+    "channel_binding",
 ];
 const PASSWORD: &str = "password";
 
@@ -126,7 +141,9 @@ fn without_password(rest: &str) -> String {
 fn sqlite(path: &str) -> Result<Target, String> {
     match path {
         "" => Err("it names no file: sqlite:PATH".to_owned()),
-        ":memory:" => Err("a database in memory is empty when a run begins and gone when it ends: name a file".to_owned()),
+        ":memory:" => {
+            Err("a database in memory is empty when a run begins and gone when it ends: name a file".to_owned())
+        }
         path => Ok(Target::Sqlite(path.into())),
     }
 }
@@ -134,7 +151,8 @@ fn sqlite(path: &str) -> Result<Target, String> {
 fn postgres(text: &str, password: Option<String>) -> Result<Target, String> {
     let (text, tls, mode) = without_tls(text)?;
     // Its own message might repeat a part of the password.
-    let wrong = |_| "it is not postgres://USER:PASSWORD@HOST:PORT/DATABASE (write @ : / ? in a password as %40 %3A %2F %3F)";
+    let wrong =
+        |_| "it is not postgres://USER:PASSWORD@HOST:PORT/DATABASE (write @ : / ? in a password as %40 %3A %2F %3F)";
     let mut config: Config = text.parse().map_err(wrong)?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err("it names no host: postgres://USER@HOST/DATABASE, or ?host=/var/run/postgresql".to_owned());
@@ -179,7 +197,10 @@ fn with_deadlines(config: &mut Config, text: &str) {
         config.connect_timeout(Duration::from_secs(10));
     }
     if !text.contains("keepalives") {
-        config.keepalives_idle(Duration::from_secs(30)).keepalives_interval(Duration::from_secs(10)).keepalives_retries(3);
+        config
+            .keepalives_idle(Duration::from_secs(30))
+            .keepalives_interval(Duration::from_secs(10))
+            .keepalives_retries(3);
     }
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(Duration::from_secs(60));
@@ -256,7 +277,9 @@ mod tests {
 
     #[test]
     fn files_are_named_in_two_ways() {
-        for (text, path) in [("sqlite:a.db", "a.db"), ("sqlite:///tmp/a.db", "/tmp/a.db"), ("sqlite:/tmp/a.db", "/tmp/a.db")] {
+        for (text, path) in
+            [("sqlite:a.db", "a.db"), ("sqlite:///tmp/a.db", "/tmp/a.db"), ("sqlite:/tmp/a.db", "/tmp/a.db")]
+        {
             assert_eq!(Url::read(text, None).unwrap().file(), Some(std::path::Path::new(path)));
         }
         assert_eq!(Url::read("postgres://h/d", None).unwrap().file(), None);

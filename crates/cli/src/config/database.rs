@@ -20,7 +20,8 @@ const OF_OUTPUT: [&str; 3] = ["output", "output-format", "keep"];
 impl Database {
     /// Reads the settings; `None` is a run without a database.
     pub(super) fn parse(settings: &Settings) -> Result<Option<Self>, Abort> {
-        if let Some(empty) = ["input-sql", "output-sql", "key"].into_iter().find(|name| settings.text(name) == Some("")) {
+        if let Some(empty) = ["input-sql", "output-sql", "key"].into_iter().find(|name| settings.text(name) == Some(""))
+        {
             return Err(settings.wrong(empty, "is empty"));
         }
         let parsed = settings.text("db").map(Url::parse).transpose();
@@ -56,9 +57,7 @@ fn destination(settings: &Settings) -> Result<Option<Destination>, Abort> {
             Ok(Some(Destination { table: table.to_owned(), key: key.to_owned() }))
         }
         (Some(_), None) => Err(settings.wrong("output-sql", "needs --key COLUMN, which tells its rows apart")),
-        (None, Some(_)) if settings.is_flag("key") => {
-            Err(settings.wrong("key", "means nothing without --output-sql"))
-        }
+        (None, Some(_)) if settings.is_flag("key") => Err(settings.wrong("key", "means nothing without --output-sql")),
         (None, _) => Ok(None),
     }
 }

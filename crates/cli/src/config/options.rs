@@ -361,7 +361,10 @@ mod tests {
             (&["--db", "sqlite:a", "--output-sql", "t"], "--output-sql: needs --input-sql: the key of a result is"),
             (&["--db", "sqlite:a", "--input-sql", ""], "--input-sql: is empty"),
             (&["--db", "sqlite:a", "--input-sql", "SELECT 1", "--output-sql", "t"], "--output-sql: needs --key COLUMN"),
-            (&["--db", "sqlite:a", "--input-sql", "SELECT 1", "--key", "k"], "--key: means nothing without --output-sql"),
+            (
+                &["--db", "sqlite:a", "--input-sql", "SELECT 1", "--key", "k"],
+                "--key: means nothing without --output-sql",
+            ),
             (&["--db", "sqlite:a", "--input-sql", "SELECT 1", "--format", "csv"], "--format: is about files"),
             (&["--db", "sqlite:a", "--input-sql", "SELECT 1", "--input", "a"], "--input: is about files"),
             (

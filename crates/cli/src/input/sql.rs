@@ -44,7 +44,8 @@ impl SqlReader {
                 Value::Json(text) => self.row.push_kind(text, CellKind::Json),
                 Value::Text(text) => self.row.push(text),
                 Value::Bytes(count) => {
-                    let problem = format!("column {name:?}: {count} bytes that are no text: the query may take hex({name})");
+                    let problem =
+                        format!("column {name:?}: {count} bytes that are no text: the query may take hex({name})");
                     return Err(RecordError::Bad(problem));
                 }
                 number => self.row.push(&number.to_string()),
@@ -54,7 +55,9 @@ impl SqlReader {
         match (&self.key, self.query.key()) {
             (Some(Value::Null), Some(column)) => {
                 let name = &self.query.columns()[column];
-                Err(RecordError::Bad(format!("column {name:?}: the key is NULL, and its result could not be found again")))
+                Err(RecordError::Bad(format!(
+                    "column {name:?}: the key is NULL, and its result could not be found again"
+                )))
             }
             _ => Ok(true),
         }
@@ -82,7 +85,7 @@ impl SqlReader {
 /// What the user can change is wrong usage, everything else an input that cannot be read.
 fn abort(error: &ganger_db::Error) -> Abort {
     match error.kind() {
-        ErrorKind::Refused => Abort::usage(error.to_string()),
+        ErrorKind::Refused => Abort::usage(format!("--input-sql: {error}")),
         ErrorKind::Unreachable => Abort::new(exit::NO_INPUT, error.to_string()),
         _ => Abort::new(exit::NO_INPUT, format!("--input-sql: {error}")),
     }

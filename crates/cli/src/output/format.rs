@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io;
 
 /// Writes results in one format to one place.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     /// The place's name in messages.
     name: String,
     writer: Writer,

@@ -26,9 +26,8 @@ impl Rows {
     pub(super) fn value(&mut self, context: Context, json: &[u8]) -> Result<(), Abort> {
         let key = context.key.expect("a query whose results become rows has keys");
         let json = std::str::from_utf8(json).expect("JSON text is UTF-8");
-        self.add(key, json).map_err(|problem| {
-            Abort::new(exit::CANNOT_WRITE, format!("{}: {problem}", context.place))
-        })?;
+        self.add(key, json)
+            .map_err(|problem| Abort::new(exit::CANNOT_WRITE, format!("{}: {problem}", context.place)))?;
         self.write_late()
     }
 
@@ -57,7 +56,8 @@ impl Rows {
 
     pub(super) fn take_refused(&mut self) -> Vec<String> {
         let Destination { table, key } = &self.destination;
-        let line = |row: ganger_db::Rejected| format!("table {table} refuses the row with {key} = {}: {}", row.key, row.error);
+        let line =
+            |row: ganger_db::Rejected| format!("table {table} refuses the row with {key} = {}: {}", row.key, row.error);
         self.table.take_rejected().into_iter().map(line).collect()
     }
 
@@ -84,6 +84,9 @@ impl Rows {
     /// Says what is there all the same.
     fn failed(&self, error: &ganger_db::Error) -> String {
         let written = self.table.counts().written;
-        format!("table {}: {error}; {written} results of this run are there, and the next run does the others", self.destination.table)
+        format!(
+            "table {}: {error}; {written} results of this run are there, and the next run does the others",
+            self.destination.table
+        )
     }
 }

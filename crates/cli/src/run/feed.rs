@@ -157,7 +157,8 @@ impl Feed {
     fn fatal(&mut self, abort: Abort) -> Vec<u8> {
         self.ended = true;
         let place = Place { file: "".into(), line: 0 };
-        let context = Context { place, bytes: 0, kept: Kept::default(), trouble: Some(Trouble::Fatal(abort)), key: None };
+        let context =
+            Context { place, bytes: 0, kept: Kept::default(), trouble: Some(Trouble::Fatal(abort)), key: None };
         self.depart(Vec::new(), context)
     }
 

@@ -44,7 +44,8 @@ pub(crate) fn map(task: &'static TaskEntry, options: &MapOptions) -> Result<u8, 
     let mut engine = engine(&options.run)?;
     let alone = options.output.file.is_some() || !stdout.is_terminal();
     // Connections come after the workers, which would share them with us.
-    let destination = options.database.as_ref().and_then(|database| database.destination.as_ref().zip(Some(&database.url)));
+    let destination =
+        options.database.as_ref().and_then(|database| database.destination.as_ref().zip(Some(&database.url)));
     let output = match destination {
         Some((destination, url)) => Output::table(url, destination)?,
         None => Output::open(&options.output, stdout)?,
@@ -81,19 +82,16 @@ struct Job {
 }
 
 impl Job {
-    fn new(flight: Arc<Flight>, output: Output, progress: Progress, halt: Arc<Halt>, ordered: bool, options: &RunOptions) -> Self {
+    fn new(
+        flight: Arc<Flight>,
+        output: Output,
+        progress: Progress,
+        halt: Arc<Halt>,
+        ordered: bool,
+        options: &RunOptions,
+    ) -> Self {
         let RunOptions { on_error, fail_after, .. } = *options;
-        Self {
-            flight,
-            output,
-            progress,
-            halt,
-            on_error,
-            fail_after,
-            ordered,
-            gap: Vec::new(),
-            ending: None,
-        }
+        Self { flight, output, progress, halt, on_error, fail_after, ordered, gap: Vec::new(), ending: None }
     }
 
     /// Goes on, or notes why not.

@@ -40,7 +40,8 @@ impl Session {
     pub(super) fn open(config: &Config, tls: &Tls, url: &Url, stop: Stop) -> Result<Self, Error> {
         let encryption = connector(tls)?;
         let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Error::new(ErrorKind::Unreachable, format!("cannot make an epoll: {error}")))?;
+        let runtime =
+            runtime.map_err(|error| Error::new(ErrorKind::Unreachable, format!("cannot make an epoll: {error}")))?;
         let connected = runtime.block_on(async { timeout(WELCOME, connect(config, encryption.as_ref())).await });
         let failed = |error: Error| error.during(format!("cannot connect to {url}"));
         let (client, mover) = match connected {

@@ -34,7 +34,10 @@ fn verifying(file: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc<
     match file {
         Some(file) => {
             let wrong = |problem: &dyn std::fmt::Display| {
-                Error::refused(format!("sslrootcert={}: no certificates in PEM format can be read from it: {problem}", file.display()))
+                Error::refused(format!(
+                    "sslrootcert={}: no certificates in PEM format can be read from it: {problem}",
+                    file.display()
+                ))
             };
             for certificate in CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))? {
                 roots.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
@@ -45,7 +48,10 @@ fn verifying(file: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc<
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
     let verifier = verifier.map_err(|error| {
-        Error::new(ErrorKind::Refused, format!("sslmode=verify-full: {error}: sslrootcert=FILE names the certificates to trust"))
+        Error::new(
+            ErrorKind::Refused,
+            format!("sslmode=verify-full: {error}: sslrootcert=FILE names the certificates to trust"),
+        )
     })?;
     Ok(verifier)
 }

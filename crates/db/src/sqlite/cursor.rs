@@ -50,7 +50,8 @@ impl Cursor {
         let started = std::thread::Builder::new().name("ganger-sqlite".to_owned()).spawn(work);
         started.map_err(|error| Error::new(ErrorKind::Unreachable, format!("cannot start a thread: {error}")))?;
         // It ends with the thread, which SQLite asks every few steps whether to go on.
-        let columns = first.recv().map_err(|_| Error::new(ErrorKind::Lost, "the thread that reads SQLite has ended"))??;
+        let columns =
+            first.recv().map_err(|_| Error::new(ErrorKind::Lost, "the thread that reads SQLite has ended"))??;
         Ok((Self { batches }, columns))
     }
 }
@@ -89,9 +90,7 @@ impl Task {
         let statement = single(&connection, &self.sql)?;
         let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let known = match &self.known {
-            Some(destination) => {
-                Some((inspect(&connection, destination)?, key_column(&names, &destination.key)?))
-            }
+            Some(destination) => Some((inspect(&connection, destination)?, key_column(&names, &destination.key)?)),
             None => None,
         };
         let statement = match known {
