@@ -119,6 +119,12 @@ impl Plan {
             (Slot::Whole, Record::Json(text)) => Field::json(text),
             (Slot::Column { index, .. }, Record::Row(row)) => self.row_field(row, *index),
             (Slot::Columns { names, indices, named }, Record::Row(row)) => {
+                // A JSON value alone is the argument, and not the first of several.
+                if let [index] = indices[..]
+                    && row.kind(index) == CellKind::Json
+                {
+                    return self.row_field(row, index);
+                }
                 let cells = indices.iter().map(|index| self.row_field(row, *index)).collect();
                 if *named { Field::record(names, cells) } else { Field::List(cells) }
             }

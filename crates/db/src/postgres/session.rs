@@ -30,6 +30,8 @@ type Mover = JoinHandle<Result<(), tokio_postgres::Error>>;
 
 /// A server that has taken the connection has so long to let us in.
 const WELCOME: Duration = Duration::from_secs(30);
+/// So long the connection is listened to before it is used; what has come already is read in this time.
+const EAR: Duration = Duration::from_millis(1);
 /// So often somebody asks whether the caller still wants to wait.
 const LOOK: Duration = Duration::from_millis(100);
 /// So long a server has to take note of a cancellation or a farewell.
@@ -60,6 +62,8 @@ impl Session {
     pub(super) fn run<T>(&self, work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
         let done = self.runtime.block_on(async {
             let mut work = pin!(work);
+            // A server that has ended the connection has said why: that is read before a write finds only that it has gone.
+            tokio::time::sleep(EAR).await;
             loop {
                 match timeout(LOOK, &mut work).await {
                     Ok(done) => return Some(done),
