@@ -42,7 +42,8 @@ fn a_run_that_is_killed_three_times_ends_with_each_row_once() {
         assert!(written() < 100_000, "it was killed too late to show anything");
     }
     map(&place, &server.url(), &run).gives(0, "", &[" ok, 0 failed, ", " there already in "]);
-    let found = server.sql("SELECT count(*), count(DISTINCT id), sum(result) = (SELECT sum(x::bigint * x) FROM n) FROM r");
+    let found =
+        server.sql("SELECT count(*), count(DISTINCT id), sum(result) = (SELECT sum(x::bigint * x) FROM n) FROM r");
     assert_eq!(found, "100000|100000|t");
 }
 

@@ -6,13 +6,13 @@ use rusqlite::Connection;
 
 /// Makes a database of 2,000 rows, some without a value, and a table for results.
 fn database(place: &Place) -> Connection {
-    let connection = Connection::open(place.path("a.db")).unwrap();
+    let connection = Connection::open(place.path("a.db")).expect("the directory is writable");
     let rows = "\
         CREATE TABLE n (id INTEGER PRIMARY KEY, temp REAL, dewp REAL, word TEXT);
         WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 2000)
         INSERT INTO n SELECT i, i / 2.0, CASE WHEN i % 7 THEN i END, 'word ' || i FROM c;
         CREATE TABLE r (id INTEGER PRIMARY KEY, result INTEGER CHECK (result <> 9));";
-    connection.execute_batch(rows).unwrap();
+    connection.execute_batch(rows).expect("the statements are right");
     connection
 }
 
@@ -23,7 +23,7 @@ fn map(place: &Place, arguments: &[&str]) -> Finished {
 }
 
 fn count(connection: &Connection, sql: &str) -> i64 {
-    connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    connection.query_row(sql, [], |row| row.get(0)).expect("the statement is right")
 }
 
 #[test]
