@@ -70,7 +70,7 @@ pub use sync::{
 pub use task::{Partial, Returns, Setup, Task, partial};
 pub use trouble::{Trouble, TroubleKind};
 pub use wire::descriptor::Descriptor;
-pub use worker::context::{attempt, cancel_requested, task_rng, with_worker_state, worker_id};
+pub use worker::context::{as_task, attempt, cancel_requested, task_rng, with_worker_state, worker_id};
 
 /// The ends of [pipes](crate::pipe()), and waiting for several of them. Python's `multiprocessing.connection`.
 pub mod connection {
@@ -87,7 +87,6 @@ pub mod __private {
         Argument, ArgumentError, Arguments, Failure, Field, Parts, Returned, TASKS, TaskEntry, ValueOrError,
         WriteResult, WriteValue, check_argument, decode_arguments,
     };
-    pub use crate::worker::context::with_task;
 }
 
 /// What `fuzz/` tries; in no other build.

@@ -13,10 +13,15 @@ use ganger_tests::{MARK, fresh_mark, marked, wait_until};
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("count_in_range", &["2000"]),
     ("cubes", &["500"]),
+    ("fill_array", &["--rows", "1000"]),
     ("find_files", &[]),
     ("frame", &["2000"]),
+    ("images", &["--count", "40", "--size", "30"]),
+    ("many_lists", &["--lists", "4", "--size", "20000"]),
     ("processes_and_a_queue", &[]),
+    ("read_files", &["--count", "40"]),
     ("squares", &["100"]),
+    ("sums", &["--most", "1000"]),
     ("transactions", &[]),
 ];
 
@@ -26,8 +31,11 @@ const TOLD: &[(&str, &str)] = &[
     ("cubes", "500 cubes, from [0, 1, 8, 27, 64] to Some(124251499)"),
     ("find_files", "the largest: "),
     ("frame", "by row: 2000 distances"),
+    ("images", "40 images of 30 x 30, all as they were written"),
+    ("many_lists", "list 3 of 20003 numbers: 200050003"),
     ("processes_and_a_queue", "the cube of 9 is 729"),
     ("squares", "100 squares, the last Some(9801), the sum 328350"),
+    ("sums", "1000 numbers: 499500"),
     ("transactions", "19794 parties, "),
     ("transactions", ", 206 rows skipped"),
 ];
@@ -97,6 +105,35 @@ fn short_rows_of_transactions_are_skipped_and_counted() {
     // Bob pays Cy, who is not there.
     assert!(alone.starts_with("2 parties, 1 payments, 1 rows skipped\n"), "{alone}");
     assert_eq!(answer("transactions", &[path]), alone);
+}
+
+#[test]
+fn wrong_switches_of_sums_and_images_are_named() {
+    for (name, arguments, told) in [
+        ("sums", &["--most", "many"][..], "--most: invalid digit"),
+        ("many_lists", &["--lists", "-1"], "--lists: invalid digit"),
+        ("images", &["--size", "0"], "--size: 0 is not from 1 to 10000"),
+        ("images", &["--size"], "--size needs a value"),
+        ("images", &["--out", "/proc/nothing"], "cannot make /proc/nothing"),
+        ("images", &["--out", "/proc"], "cannot write /proc/image_0.png"),
+        ("images", &["--out", "/proc", "--serial"], "cannot write /proc/image_0.png"),
+        ("read_files", &["no such file"], "cannot read no such file"),
+        ("read_files", &["no such file", "--serial"], "cannot read no such file"),
+        ("fill_array", &["--rows", "0"], "[0, 100]"),
+    ] {
+        let said = refusal(name, arguments);
+        assert!(said.contains(told), "{name} {arguments:?} does not say {told:?}: {said}");
+    }
+}
+
+#[test]
+fn images_stay_in_the_directory_that_is_named() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(fresh_mark());
+    answer("images", &["--count", "3", "--size", "8", "--out", directory.to_str().unwrap()]);
+    let mut names: Vec<_> = directory.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["image_0.png", "image_1.png", "image_2.png"]);
+    std::fs::remove_dir_all(directory).unwrap();
 }
 
 /// What an example writes to standard output.

@@ -5,7 +5,7 @@ use super::flight::Flight;
 use crate::exit::Abort;
 use crate::halt::Halt;
 use crate::signals::Controls;
-use ganger::__private::with_task;
+use ganger::as_task;
 use ganger::registry::{Failure, TaskEntry};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -98,7 +98,7 @@ fn call(task: &TaskEntry, payload: &[u8], seed: u64, index: u64) -> Outcome {
     let mut value = Vec::new();
     IN_TASK.set(true);
     // What a panic leaves half done belongs to the task; of ours only `value` is shared, and it is dropped.
-    let result = catch_unwind(AssertUnwindSafe(|| with_task(seed, index, || task.call(payload, &mut value))));
+    let result = catch_unwind(AssertUnwindSafe(|| as_task(seed, index, || task.call(payload, &mut value))));
     IN_TASK.set(false);
     let (kind, message) = match result {
         Ok(Ok(())) => return Outcome::Value(value),

@@ -75,12 +75,44 @@ pub(crate) fn enter_item(index: u64) {
     }
 }
 
-/// Runs one task of a serial run where [`task_rng`] finds the run's seed and the task's index: as the first call of a pool
-/// with that seed would.
-pub fn with_task<R>(seed: u64, index: u64, task: impl FnOnce() -> R) -> R {
+/// Runs `task` here as a pool with this seed would run it in a worker: [`task_rng`] draws the numbers that the item with this
+/// index has in the pool's first call. With it the serial run of a program gives the answer of the parallel one, randomness
+/// included. Afterwards the caller's own numbers go on where they were.
+///
+/// What `task_rng` is derived from belongs to the process: two threads must not be in it at one time, or each draws the other's
+/// numbers.
+///
+/// ```
+/// fn throw(_: u64) -> u64 { ganger::task_rng().below(6) + 1 }
+/// let serial: Vec<u64> = (0..100).map(|index| ganger::as_task(7, index, || throw(index))).collect();
+/// let pool = ganger::Pool::builder().workers(2).seed(7).build()?;
+/// assert_eq!(pool.map(throw, 0..100)?, serial);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn as_task<R>(seed: u64, index: u64, task: impl FnOnce() -> R) -> R {
+    let _back = Before::note();
     set_seed(seed);
     enter(0, index, 0);
     task()
+}
+
+/// What random numbers were derived from before [`as_task`]; dropping it restores that, after a panic as well.
+struct Before([u64; 4], u32);
+
+impl Before {
+    fn note() -> Self {
+        let numbers = [&SEED, &CALL, &INDEX, &STREAM].map(|number| number.load(Ordering::Relaxed));
+        Self(numbers, FAILED.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        let [seed, call, index, stream] = self.0;
+        set_seed(seed);
+        enter(call, index, self.1);
+        STREAM.store(stream, Ordering::Relaxed);
+    }
 }
 
 /// The how-many-th attempt of the running task this is, counted from 1; with [`Retry`](crate::Retry) there may be several
