@@ -1,19 +1,13 @@
 //! A data frame (an Arrow record batch) of places, handled by row, by column and by partition: how far are they from New York?
+//! Run it: `cargo run --release --example frame -- 1000000 --start-method spawn` (or `--serial`).
 //!
-//! ```sh
-//! cargo run --release --example frame -- 1000000 --start-method spawn      # or: --serial
-//! ```
 //! Rows and columns travel as values; partitions in shared memory, in Arrow's own format, whose columns workers use where they are.
-use std::error::Error;
-use std::sync::Arc;
-
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
-use arrow_array::{Float64Array, RecordBatch};
+use arrow_array::{Float64Array, RecordBatch, cast::AsArray, types::Float64Type};
 use arrow_buffer::Buffer;
 use arrow_ipc::{reader::StreamDecoder, writer::StreamWriter};
 use ganger::{AsyncResult, Pool, SealedArray, SharedArray};
 use indicatif::ProgressIterator;
+use std::{error::Error, sync::Arc};
 
 /// Into how many partitions a frame is divided: more than there are workers, so that a slow one holds nobody up.
 pub const PARTS: usize = 8;
@@ -65,7 +59,6 @@ pub fn share(frame: &RecordBatch) -> Result<SealedArray<u8, 1>, Box<dyn Error>> 
     let mut writer = StreamWriter::try_new(&mut claimed[..], &frame.schema())?;
     writer.write(frame)?;
     writer.finish()?;
-    drop(writer);
     drop(claimed);
     Ok(memory.seal()?)
 }
@@ -100,8 +93,7 @@ pub fn parallel(pool: &Pool, frame: &RecordBatch) -> Result<u64, Box<dyn Error>>
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (mut size, mut serial) = (1_000_000, false);
-    let mut arguments = std::env::args().skip(1);
+    let (mut size, mut serial, mut arguments) = (1_000_000, false, std::env::args().skip(1));
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--serial" => serial = true,
@@ -122,7 +114,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     eprintln!("{:?}", start.elapsed());
     println!("by row: {} distances, {:?} km", by_row.len(), &by_row[..by_row.len().min(5)]);
-    println!("by column: sums of squares {by_column:?}");
-    println!("by partition: {by_partition} km in all");
+    println!("by column: sums of squares {by_column:?}\nby partition: {by_partition} km in all");
     Ok(())
 }
