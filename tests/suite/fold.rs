@@ -90,6 +90,9 @@ fn fold_of_partials_and_large_values(method: StartMethod) {
     assert_eq!((counts["a3"], counts["b"], counts.get("c")), (100, 1000, None));
     let bytes = pool.fold(|x: u8| vec![x; 1 << 20], [1, 2, 3], Vec::new(), |a, b| [a, b].concat()).unwrap();
     assert_eq!((bytes.len(), bytes[0], bytes[(3 << 20) - 1]), (3 << 20, 1, 3));
+    // Items of the size at which the arguments of a task are put aside.
+    let large = (1..=4).map(|x: u8| vec![x; usize::from(x) << 20]);
+    assert_eq!(pool.fold(|bytes: Vec<u8>| bytes.len() as i64, large, 0, add), Ok(10 << 20));
     finish(pool);
 }
 

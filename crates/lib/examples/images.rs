@@ -1,4 +1,4 @@
-//! Tutorial T5: 2,000 images of 100 x 100 random grey values, written as `image_0.png`, `image_1.png`, ... and read back.
+//! Tutorial T5: 2,000 images (200 without `--release`) of 100 x 100 random grey values, written as `image_0.png`, `image_1.png`, ... and read back.
 //!
 //! The recipe: the body of the loop becomes a function; what is the same for all images is bound with `partial`; `map` does the rest.
 //!
@@ -68,7 +68,8 @@ pub fn parallel(pool: &Pool, directory: &Path, count: u64, size: u32) -> Result<
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
-    let (mut serial, mut count, mut size, mut out) = (false, 2_000, 100, None);
+    let (mut serial, mut count, mut size, mut out) =
+        (false, if cfg!(debug_assertions) { 200 } else { 2_000 }, 100, None);
     let mut switches = std::env::args().skip(1);
     while let Some(switch) = switches.next() {
         let mut value = || switches.next().ok_or(format!("{switch} needs a value"));

@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::task::{Prepared, Task, Unfit, finish, unreadable};
 use crate::wire::codec::{CodecError, decode, encode};
-use crate::wire::descriptor::{Descriptor, receiving, take_result};
+use crate::wire::descriptor::{Beside, Descriptor, receiving, take_result};
+use crate::wire::gap::fill;
 use crate::wire::message::{Call, Failure, Status};
 use crate::worker::{caught, context, put_failure, run_fail};
 
@@ -68,7 +69,7 @@ where
             value.clear();
             let folded = caught(|| match shim(bound, item, &mut value) {
                 status if status != Status::Value as u8 => status,
-                status => match receiving(take_result(), || F::decode(&value)) {
+                status => match taken(&mut value).and_then(|with| receiving(with, || F::decode(&value))) {
                     Ok(one) => {
                         sum = Some(match sum.take() {
                             None => one,
@@ -90,6 +91,13 @@ where
             None => malformed(out),
         }
     }
+}
+
+/// Has the value of an item whole, and returns the descriptors that belong to it.
+fn taken(value: &mut Vec<u8>) -> Result<Vec<Descriptor>, CodecError> {
+    let Beside { descriptors, gap } = take_result();
+    fill(gap, value, 0).map_err(|error| CodecError::new(error.to_string()))?;
+    Ok(descriptors)
 }
 
 /// Says which item failed, and how.

@@ -144,12 +144,9 @@ struct Calls<Bound, Args, R>(PhantomData<(Bound, Args, R)>);
 /// Finishes a call: encodes its value, or says why there is none.
 pub(crate) fn finish<R: Serialize + 'static>(outcome: Result<R, String>, out: &mut Vec<u8>) -> u8 {
     match outcome {
-        Ok(value) => match descriptor::sending(Part::Own, || codec::encode_value(&value, out)) {
-            (Ok(()), descriptors) => {
-                descriptor::keep_result(descriptors);
-                Status::Value as u8
-            }
-            (Err(error), _) => {
+        Ok(value) => match descriptor::encode_result(out.len(), || codec::encode_value(&value, out)) {
+            Ok(()) => Status::Value as u8,
+            Err(error) => {
                 let text = format!("has a result ({}) that cannot be serialized: {error}", type_name::<R>());
                 run_fail(out, Status::NotSerializable, &text)
             }

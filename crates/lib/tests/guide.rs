@@ -39,15 +39,20 @@ fn every_public_name_of_multiprocessing_has_a_row() {
 #[test]
 fn every_linked_name_exists() {
     let built = Command::new(env!("CARGO"))
+        // In the usual directory: who runs tests has let go of its lock, and what the library depends on is there.
         .args(["doc", "--package", "ganger", "--no-deps", "--quiet", "--offline", "--target-dir"])
-        // Whoever runs this test may hold the lock of the usual directory, and waits for us.
-        .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("guide"))
+        .arg(target())
         // Cargo does not notice that a page outside of the package has changed; it does notice other flags.
         .env("RUSTDOCFLAGS", format!("-D rustdoc::broken_intra_doc_links --cfg guide_{:x}", hash(GUIDE)))
         .current_dir(workspace())
         .output()
         .expect("cargo runs this test, so it is there");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+}
+
+/// The directory in which this test was built.
+fn target() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("`tmp` is in it")
 }
 
 /// The rows of all of the guide's tables that have its three columns.

@@ -21,17 +21,9 @@ use crate::mapping::Mapping;
 /// # Errors
 /// When `length` is more than a file can have, or may have (`RLIMIT_FSIZE`), or when descriptors are short.
 pub fn create(name: &CStr, length: usize) -> io::Result<OwnedFd> {
-    // Beyond it the kernel would answer with a signal.
-    if length as u64 > getrlimit(Resource::RLIMIT_FSIZE)?.0 {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let memory = memfd_create(name, flags)?;
-    let size = i64::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-    nix::unistd::ftruncate(&memory, size)?;
+    let memory = create_open(name, length)?;
     // A holder that could shrink it would kill the others with SIGBUS.
-    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
-    fcntl(&memory, FcntlArg::F_ADD_SEALS(seals))?;
+    fcntl(&memory, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW))?;
     Ok(memory)
 }
 
@@ -40,10 +32,42 @@ pub fn create(name: &CStr, length: usize) -> io::Result<OwnedFd> {
 /// # Errors
 /// As of [`create`].
 pub fn create_growing(name: &CStr, length: usize) -> io::Result<OwnedFd> {
-    let memory = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-    nix::unistd::ftruncate(&memory, place_in_file(length)?)?;
+    let memory = create_open(name, length)?;
     fcntl(&memory, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
     Ok(memory)
+}
+
+/// As [`create`], of memory whose size is not known yet: not to be given away before it is [closed](close).
+///
+/// # Errors
+/// As of [`create`].
+pub fn create_open(name: &CStr, length: usize) -> io::Result<OwnedFd> {
+    let memory = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    resize(memory.as_fd(), length)?;
+    Ok(memory)
+}
+
+/// Gives memory another size that can still have one.
+///
+/// # Errors
+/// When `length` is more than a file may have, or the memory is sealed.
+pub fn resize(memory: BorrowedFd<'_>, length: usize) -> io::Result<()> {
+    // Beyond it the kernel would answer with a signal.
+    if length as u64 > getrlimit(Resource::RLIMIT_FSIZE)?.0 {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let size = i64::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    nix::unistd::ftruncate(memory, size)?;
+    Ok(())
+}
+
+/// Takes the right to change the size or a byte from everybody, for ever.
+///
+/// # Errors
+/// `ResourceBusy` while somebody has it mapped so that it can be written to.
+pub fn close(memory: BorrowedFd<'_>) -> io::Result<()> {
+    fcntl(memory, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE))?;
+    Ok(())
 }
 
 /// How many bytes memory has that [`create`] made, most likely in another process: at least `least`.

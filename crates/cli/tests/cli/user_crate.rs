@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// Builds the crate as its user would, beside the build that is being tested, and returns its program.
+/// Builds the crate as its user would, where the build is that is being tested, which has what it depends on; returns its
+/// program.
 fn build() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let dir = root.join("examples/user-crate");
     // With versions of its own it would need the network, and could break on any day.
     fs::copy(root.join("Cargo.lock"), dir.join("Cargo.lock")).expect("both are in the repository");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("user-crate");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("`tmp` is in it");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.arg("build").arg("--manifest-path").arg(dir.join("Cargo.toml")).arg("--target-dir").arg(&target);
+    command.arg("build").arg("--manifest-path").arg(dir.join("Cargo.toml")).arg("--target-dir").arg(target);
     let output = command.output().expect("cargo runs this test");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     target.join("debug/feels-like")

@@ -190,7 +190,7 @@ impl<I: Iterator<Item = Args>, Args> Iterator for Pieces<'_, I, Args> {
             let Some(item) = self.items.next() else { break };
             let index = self.next;
             self.next += 1;
-            if let Err((kind, text)) = chunk.push(|out| (self.encode)(&item, out)) {
+            if let Err((kind, text)) = chunk.push_whole(|out| (self.encode)(&item, out)) {
                 let mut notes = self.notes.borrow_mut();
                 notes.unsendable.get_or_insert_with(|| TaskError::new(kind, text, self.task.into(), index));
                 if chunk.len() == 0 {

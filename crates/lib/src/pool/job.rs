@@ -1,14 +1,16 @@
 //! A job: one call of a pool's method, and the chunks of encoded arguments that it is made of.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::sink::Sink;
 use crate::supervisor::event::{JobId, JobTerms};
-use crate::wire::aside::{ASIDE, Aside, LARGE};
+use crate::wire::aside::{ASIDE, LARGE};
 use crate::wire::codec::CodecError;
-use crate::wire::descriptor::{Descriptor, MOST, Parcel, Part, sending};
+use crate::wire::descriptor::{Beside, Descriptor, MOST, Parcel, sending_large};
 use crate::wire::frame::MOST_BYTES;
+use crate::wire::gap::{Gap, fill, put_aside};
 use crate::worker::panic_text;
 use crate::{TaskError, TaskErrorKind};
 
@@ -103,7 +105,7 @@ impl Chunk {
         self.replace(Self::with_room(self.size()))
     }
 
-    /// Appends one task's arguments.
+    /// Appends one task's arguments, which are put aside when they are large.
     ///
     /// # Errors
     /// The kind and the reason when they cannot be encoded; the chunk is as before then.
@@ -111,20 +113,43 @@ impl Chunk {
         &mut self,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
     ) -> Result<usize, (TaskErrorKind, String)> {
+        self.append(encode, true)
+    }
+
+    /// As [`push`](Self::push), of what becomes a part of other arguments: it is here, whatever its size.
+    pub(crate) fn push_whole(
+        &mut self,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+    ) -> Result<usize, (TaskErrorKind, String)> {
+        self.append(encode, false)
+    }
+
+    fn append(
+        &mut self,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+        may_go_aside: bool,
+    ) -> Result<usize, (TaskErrorKind, String)> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 4]);
         // A panic in a user's `Serialize` is an error of that task, not of the thread that feeds all of them.
-        let (encoded, descriptors) = sending(Part::Own, || catch_unwind(AssertUnwindSafe(|| encode(&mut self.bytes))));
-        let length = self.bytes.len() - start - 4;
+        let encode = || catch_unwind(AssertUnwindSafe(|| encode(&mut self.bytes)));
+        let (encoded, Beside { descriptors, gap }) = sending_large(may_go_aside.then_some(start + 4), encode);
+        let length = self.bytes.len() - start - 4 + gap.as_ref().map_or(0, Gap::len);
         let problem = match encoded {
             Ok(Ok(())) if length <= MOST_BYTES => {
                 self.bytes[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
                 self.descriptors = descriptors;
-                if length >= LARGE {
-                    self.put_aside(start);
+                let kept = if may_go_aside && length >= LARGE { self.put_aside(start, length, gap) } else { Ok(()) };
+                match kept {
+                    Ok(()) => {
+                        self.offsets.push(self.bytes.len() as u32);
+                        return Ok(length);
+                    }
+                    Err(error) => {
+                        self.descriptors.clear();
+                        (TaskErrorKind::NotSerializable, format!("has arguments that cannot be read back: {error}"))
+                    }
                 }
-                self.offsets.push(self.bytes.len() as u32);
-                return Ok(length);
             }
             Ok(Ok(())) => {
                 (TaskErrorKind::TooLarge, format!("has arguments of {length} bytes; the limit is {MOST_BYTES}"))
@@ -143,23 +168,25 @@ impl Chunk {
 
     /// Puts the arguments aside that begin at `start`, if there is a descriptor for them.
     #[cold]
-    fn put_aside(&mut self, start: usize) {
-        if self.descriptors.len() < MOST
-            && let Ok(memory) = Aside::put(&self.bytes[start + 4..])
-        {
-            self.aside = self.bytes.len() - start - 4;
-            self.descriptors.push(memory.into());
-            self.bytes.truncate(start);
-            self.bytes.shrink_to(FULL.1);
-            self.bytes.extend_from_slice(&ASIDE.to_le_bytes());
+    fn put_aside(&mut self, start: usize, length: usize, gap: Option<Gap>) -> io::Result<()> {
+        if self.descriptors.len() >= MOST {
+            return fill(gap, &mut self.bytes, start + 4);
         }
+        if let Some(memory) = put_aside(gap, &mut self.bytes, start + 4)? {
+            self.aside = length;
+            self.descriptors.push(memory.into());
+            self.bytes[start..].copy_from_slice(&ASIDE.to_le_bytes());
+            self.bytes.shrink_to(FULL.1);
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::codec::encode;
+    use crate::wire::aside::Aside;
+    use crate::wire::codec::{encode, encode_value};
 
     #[test]
     fn a_task_that_cannot_be_encoded_leaves_no_trace() {
@@ -173,5 +200,38 @@ mod tests {
         assert_eq!(broken.expect_err("panicked").0, TaskErrorKind::NotSerializable);
         chunk.push(|out| encode(&3_u8, out)).expect("encodes");
         assert_eq!((chunk.bytes, chunk.offsets), (vec![1, 0, 0, 0, 1, 1, 0, 0, 0, 3], vec![0, 5, 10]));
+    }
+
+    #[test]
+    fn large_bytes_travel_aside_with_what_is_around_them() {
+        let large = vec![7_u8; LARGE];
+        let (mut chunk, mut whole) = (Chunk::starting_at(0), Vec::new());
+        chunk.push(|out| encode(&1_u8, out)).expect("encodes");
+        let length = chunk.push(|out| {
+            encode(&2_u8, out)?;
+            encode_value(&large, out)?;
+            encode_value(&large, out)
+        });
+        encode(&(2_u8, &large, &large), &mut whole).expect("encodes");
+        assert_eq!(length.expect("encodes"), whole.len());
+        let passenger = chunk.split_off_passenger().expect("it has a descriptor");
+        assert_eq!((passenger.bytes.as_slice(), passenger.aside), (ASIDE.to_le_bytes().as_slice(), whole.len()));
+        assert!(Aside::open(&passenger.descriptors[0]).expect("sealed").bytes() == whole);
+        assert_eq!((chunk.bytes, chunk.offsets), (vec![1, 0, 0, 0, 1], vec![0, 5]));
+    }
+
+    #[test]
+    fn beside_as_many_descriptors_as_can_travel_large_bytes_stay_in_the_frame() {
+        let null = || Descriptor::new(std::fs::File::open("/dev/null").expect("opens"));
+        let many: Vec<Descriptor> = (0..MOST).map(|_| null()).collect();
+        let (mut chunk, mut whole) = (Chunk::starting_at(0), Vec::new());
+        let length = chunk.push(|out| {
+            encode_value(&vec![7_u8; LARGE], out)?;
+            encode(&many, out)
+        });
+        encode(&vec![7_u8; LARGE], &mut whole).expect("encodes");
+        let length = length.expect("encodes");
+        assert_eq!((chunk.descriptors.len(), chunk.aside, chunk.bytes.len()), (MOST, 0, 4 + length));
+        assert!(chunk.bytes[..4] == (length as u32).to_le_bytes() && chunk.bytes[4..].starts_with(&whole));
     }
 }

@@ -14,6 +14,7 @@ use ganger_os::mutant::{Protection, without};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::aside::LARGE;
 use super::descriptor::{self, Parcel, Part};
 use super::frame::MOST_BYTES;
 
@@ -84,13 +85,16 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Res
 }
 
 /// As [`encode`], for what users send: an argument or a result that is a vector of bytes is copied as a whole. serde knows
-/// it as a sequence, which costs 1.4 ns a byte; the bytes are the same.
+/// it as a sequence, which costs 1.4 ns a byte; the bytes are the same. Within [`descriptor::sending_large`] a large one leaves a
+/// gap.
 #[inline]
 pub(crate) fn encode_value<T: Serialize + 'static>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let Some(bytes) = (value as &dyn Any).downcast_ref::<Vec<u8>>() else { return encode(value, out) };
-    make_room(out, bytes.len() + 8);
     out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-    out.extend_from_slice(bytes);
+    if !(bytes.len() >= LARGE && descriptor::leave_gap(out.len(), bytes)) {
+        make_room(out, bytes.len());
+        out.extend_from_slice(bytes);
+    }
     Ok(())
 }
 

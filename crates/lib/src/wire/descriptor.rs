@@ -6,13 +6,15 @@
 //! what an open file means only a process knows that has it.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::gap::Gap;
 
 /// The most that travel with one message; the kernel's own limit (`SCM_MAX_FD`).
 pub(crate) const MOST: usize = ganger_os::socket::MOST_DESCRIPTORS;
@@ -118,7 +120,17 @@ const BOUND: u32 = 1 << 31;
 #[derive(Debug)]
 struct Outgoing {
     part: Part,
-    descriptors: Vec<Descriptor>,
+    beside: Beside,
+    /// Where the message begins in its buffer, if a part of it may be put aside.
+    start: Option<usize>,
+}
+
+/// What travels beside the bytes of a message.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    pub(crate) descriptors: Vec<Descriptor>,
+    /// Where bytes are missing that are aside already.
+    pub(crate) gap: Option<Gap>,
 }
 
 /// What has come with the message that is being decoded.
@@ -131,7 +143,8 @@ struct Incoming {
 thread_local! {
     static OUTGOING: RefCell<Option<Outgoing>> = const { RefCell::new(None) };
     static INCOMING: RefCell<Option<Incoming>> = const { RefCell::new(None) };
-    static RESULT: RefCell<Vec<Descriptor>> = const { RefCell::new(Vec::new()) };
+    static RESULT: RefCell<Beside> = const { RefCell::new(Beside { descriptors: Vec::new(), gap: None }) };
+    static GAPS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A message, and what travels beside it.
@@ -152,23 +165,55 @@ impl<T> Drop for Restored<T> {
 
 /// Has `encode` encode a message; returns what it returns, and the descriptors that are to travel with the bytes.
 pub(crate) fn sending<R>(part: Part, encode: impl FnOnce() -> R) -> (R, Vec<Descriptor>) {
-    let before = Restored(&OUTGOING, OUTGOING.replace(Some(Outgoing { part, descriptors: Vec::new() })));
+    let (encoded, beside) = encoding(Outgoing { part, beside: Beside::default(), start: None }, encode);
+    (encoded, beside.descriptors)
+}
+
+/// As [`sending`], for a message that can be put aside if it has a `start`, which is where it begins in its buffer: a large
+/// vector of bytes leaves a gap there.
+pub(crate) fn sending_large<R>(start: Option<usize>, encode: impl FnOnce() -> R) -> (R, Beside) {
+    encoding(Outgoing { part: Part::Own, beside: Beside::default(), start }, encode)
+}
+
+#[inline]
+fn encoding<R>(outgoing: Outgoing, encode: impl FnOnce() -> R) -> (R, Beside) {
+    let before = Restored(&OUTGOING, OUTGOING.replace(Some(outgoing)));
     let encoded = encode();
-    let descriptors = OUTGOING.take().map(|outgoing| outgoing.descriptors).unwrap_or_default();
+    let beside = OUTGOING.take().map(|outgoing| outgoing.beside).unwrap_or_default();
     drop(before);
-    (encoded, descriptors)
+    (encoded, beside)
 }
 
-/// Keeps the descriptors of a task's result for [`take_result`], which the worker's loop calls: a shim's signature has no
-/// room for them.
-pub(crate) fn keep_result(descriptors: Vec<Descriptor>) {
-    if !descriptors.is_empty() {
-        RESULT.set(descriptors);
+/// Puts the bytes aside that would come next in the message's buffer, where they can be put and none are yet; says whether.
+#[cold]
+pub(crate) fn leave_gap(end: usize, bytes: &[u8]) -> bool {
+    OUTGOING.with_borrow_mut(|outgoing| {
+        let Some(Outgoing { beside: Beside { gap: gap @ None, .. }, start: Some(start), .. }) = outgoing else {
+            return false;
+        };
+        *gap = Gap::open(end - *start, bytes);
+        gap.is_some()
+    })
+}
+
+/// Has [`encode_result`] leave gaps on this thread, or no longer: its caller knows what to do with them.
+pub(crate) fn let_results_have_gaps(have: bool) {
+    GAPS.set(have);
+}
+
+/// Has `encode` encode a task's result at the end of a buffer of `start` bytes, and keeps what travels beside it for
+/// [`take_result`]: a shim's signature has no room for that.
+pub(crate) fn encode_result<E>(start: usize, encode: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+    let (encoded, beside) = sending_large(GAPS.get().then_some(start), encode);
+    encoded?;
+    if !beside.descriptors.is_empty() || beside.gap.is_some() {
+        RESULT.set(beside);
     }
+    Ok(())
 }
 
-/// What [`keep_result`] was given since it was last asked.
-pub(crate) fn take_result() -> Vec<Descriptor> {
+/// What [`encode_result`] has kept since this was last asked.
+pub(crate) fn take_result() -> Beside {
     RESULT.take()
 }
 
@@ -177,9 +222,10 @@ pub(crate) fn is_sending() -> bool {
     OUTGOING.with_borrow(Option::is_some)
 }
 
-/// Has `decode` decode a message with which `descriptors` have come.
+/// Has `decode` decode a message with which `descriptors` have come: those of another, within which this one is decoded, are
+/// not taken for its own.
 pub(crate) fn receiving<R>(descriptors: Vec<Descriptor>, decode: impl FnOnce() -> R) -> R {
-    if descriptors.is_empty() { decode() } else { receiving_call(descriptors, Vec::new(), decode) }
+    receiving_call(descriptors, Vec::new(), decode)
 }
 
 /// Says that the arguments of the call are decoded: from here on their descriptors are open for as long as the task holds
@@ -213,14 +259,15 @@ impl Outgoing {
     /// The number that stands for `descriptor` among the bytes.
     fn number(&mut self, descriptor: &Descriptor) -> Result<u32, &'static str> {
         let flag = if self.part == Part::Bound { BOUND } else { 0 };
-        if let Some(known) = self.descriptors.iter().position(|known| Arc::ptr_eq(&known.0, &descriptor.0)) {
+        let descriptors = &mut self.beside.descriptors;
+        if let Some(known) = descriptors.iter().position(|known| Arc::ptr_eq(&known.0, &descriptor.0)) {
             return Ok(known as u32 | flag);
         }
-        if self.descriptors.len() >= MOST {
+        if descriptors.len() >= MOST {
             return Err("it would be the 254th open descriptor of one message, and the kernel passes on 253");
         }
-        self.descriptors.push(descriptor.clone());
-        Ok((self.descriptors.len() as u32 - 1) | flag)
+        descriptors.push(descriptor.clone());
+        Ok((descriptors.len() as u32 - 1) | flag)
     }
 }
 
@@ -284,6 +331,19 @@ mod tests {
         let read = |bytes: &[u8]| decode::<Descriptor>(bytes).expect("decodes");
         let (one, other) = receiving_call(with_own, with_bound, || (read(&first), read(&second)));
         assert!(Arc::ptr_eq(&one.0, &bound.0) && Arc::ptr_eq(&other.0, &own.0));
+    }
+
+    #[test]
+    fn a_message_within_another_has_none_of_its_descriptors() {
+        let outer = null();
+        let mut bytes = Vec::new();
+        let (encoded, descriptors) = sending(Part::Own, || encode(&outer, &mut bytes));
+        encoded.expect("encodes");
+        let (inner, back) = receiving(descriptors, || {
+            (receiving(Vec::new(), || decode::<Descriptor>(&bytes)), decode::<Descriptor>(&bytes))
+        });
+        assert!(inner.expect_err("none came with it").to_string().contains("has not come"));
+        assert!(Arc::ptr_eq(&back.expect("the outer one goes on").0, &outer.0));
     }
 
     #[test]

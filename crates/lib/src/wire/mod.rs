@@ -3,7 +3,7 @@
 //! * [`codec`]: values to bytes and back.
 //! * [`frame`]: bytes to the frames of a link.
 //! * [`claim`]: the word in shared memory by which a task is claimed.
-//! * [`aside`]: large payloads beside their frames.
+//! * [`aside`]: large payloads beside their frames; [`gap`]: what of them is put there at once.
 //! * [`descriptor`]: open descriptors beside a message.
 //! * [`letter`]: a message with descriptors, to and from a process that makes one call; [`order`]: what it is told.
 //! * [`tokens`]: the word by which a worker's own pools share a budget.
@@ -15,6 +15,7 @@ pub(crate) mod claim;
 pub(crate) mod codec;
 pub(crate) mod descriptor;
 pub(crate) mod frame;
+pub(crate) mod gap;
 pub(crate) mod letter;
 pub(crate) mod message;
 pub(crate) mod order;

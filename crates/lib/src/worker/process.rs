@@ -16,7 +16,7 @@ use super::setup::adopt;
 use crate::identity::{Identity, Parent, identity, set_identity};
 use crate::start_method::force_start_method;
 use crate::wire::codec::decode;
-use crate::wire::descriptor::{Descriptor, receiving_call, take_result};
+use crate::wire::descriptor::{Descriptor, let_results_have_gaps, receiving_call, take_result};
 use crate::wire::frame::MOST_BYTES;
 use crate::wire::letter::{Arrived, Letter, Progress, Reader};
 use crate::wire::message::{Failure, Status};
@@ -46,6 +46,8 @@ pub(super) fn run(seat: Seat) -> ! {
 fn obey(link: &Fd, mut arrived: Arrived) -> i32 {
     let Ok(order) = decode::<Order>(&arrived.head) else { return UNABLE };
     install_printing_hook();
+    // A worker's child that was forked has what the worker has said.
+    let_results_have_gaps(false);
     let beside = std::mem::take(&mut arrived.beside);
     if let Err(text) = get_ready(&order, beside) {
         let mut out = Vec::new();
@@ -108,7 +110,7 @@ fn call(order: &Order, mut arrived: Arrived) -> (u8, Vec<u8>, Vec<Descriptor>) {
     let bytes = payload.bytes();
     let (bound, arguments) = bytes.split_at(bytes.len().min(order.bound as usize));
     let called = caught(|| receiving_call(own, bound_ones, || shim(bound, arguments, &mut out)));
-    let mut descriptors = take_result();
+    let mut descriptors = take_result().descriptors;
     let mut status = called.unwrap_or_else(|failure: Failure| {
         out.clear();
         put_failure(&mut out, failure, Status::Panicked as u8)

@@ -26,8 +26,9 @@ use super::{context, leaving, purse, setup};
 use crate::wire::aside::{ASIDE, Aside, LARGE};
 use crate::wire::claim;
 use crate::wire::codec::{decode, encode};
-use crate::wire::descriptor::{Descriptor, MOST, receiving_call, take_result};
+use crate::wire::descriptor::{Beside, Descriptor, MOST, let_results_have_gaps, receiving_call, take_result};
 use crate::wire::frame::{HEADER, Header, Inbox, Kind, MOST_BYTES};
+use crate::wire::gap::{Gap, fill, put_aside};
 use crate::wire::message::{Definition, Failure, MARKS, Marks, PRINTED, Setup, Status, tag, untag};
 
 /// The exit code of a worker that could not get ready, or could not go on.
@@ -44,6 +45,7 @@ pub(super) fn work(seat: Seat) -> ! {
     context::set_item_word(page.item());
     let uplink = Arc::new(Uplink::new(seat.link));
     purse::install(page.tokens(), uplink.clone());
+    let_results_have_gaps(true);
     let mut worker = Worker {
         name: (seat.slot, seat.generation),
         uplink,
@@ -183,6 +185,8 @@ impl Worker {
     /// Leaves in order: this worker was told to.
     fn depart(&mut self) -> End {
         if let Some(hook) = self.exit.take() {
+            // Its result is in the farewell's frame.
+            let_results_have_gaps(false);
             let farewell = leaving::run_hook(hook, self.name.0);
             if !self.fork_check.same_process() {
                 // The hook forked, and this is the child.
@@ -278,9 +282,11 @@ impl Worker {
             leave(0);
         }
         let marks = self.output.as_mut().and_then(|output| output.marks(self.page));
-        let descriptors = take_result();
-        if status == Status::Value as u8 && (!descriptors.is_empty() || self.out.len() >= LARGE) {
-            return self.publish_with(position, marks, descriptors);
+        let beside = take_result();
+        if status == Status::Value as u8
+            && (!beside.descriptors.is_empty() || beside.gap.is_some() || self.out.len() >= LARGE)
+        {
+            return self.publish_with(position, marks, beside);
         }
         self.publish(position, status, marks, true)
     }
@@ -320,12 +326,17 @@ impl Worker {
         &mut self,
         position: u32,
         marks: Option<Marks>,
-        mut descriptors: Vec<Descriptor>,
+        Beside { mut descriptors, gap }: Beside,
     ) -> Result<(), End> {
         let value = Status::Value as u8;
+        let length = self.out.len() + gap.as_ref().map_or(0, Gap::len);
         // Where it cannot be put aside, and where it is too large, the usual way does.
-        let fits = (LARGE..=MOST_BYTES - MARKS).contains(&self.out.len()) && descriptors.len() < MOST;
-        let aside = fits.then(|| Aside::put(&self.out).ok()).flatten();
+        let fits = (LARGE..=MOST_BYTES - MARKS).contains(&length) && descriptors.len() < MOST;
+        let aside = if fits { put_aside(gap, &mut self.out, 0) } else { fill(gap, &mut self.out, 0).map(|()| None) };
+        let Ok(aside) = aside else {
+            let status = fail(&mut self.out, Status::NotSerializable, "has a result that cannot be read back");
+            return self.publish(position, status, marks, true);
+        };
         let Some(memory) = aside else {
             self.send_descriptors(&descriptors)?;
             return self.publish(position, value, marks, descriptors.is_empty());

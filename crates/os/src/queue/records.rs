@@ -10,10 +10,10 @@ use std::os::fd::BorrowedFd;
 
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::mman::{MapFlags, ProtFlags};
-use nix::unistd::ftruncate;
 
 use super::state::State;
 use crate::mapping::Mapping;
+use crate::memory::resize;
 
 /// How many bytes of the file lie before the ring: a multiple of every size of a page.
 pub(super) const LEAD: usize = 64 << 10;
@@ -62,10 +62,10 @@ impl Records {
         let Some(capacity) = all.filter(|capacity| *capacity > state.capacity) else {
             return if all.is_some() { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) };
         };
-        let size = capacity.checked_add(LEAD as u64).and_then(|size| i64::try_from(size).ok());
+        let size = capacity.checked_add(LEAD as u64).and_then(|size| usize::try_from(size).ok());
         let size = size.ok_or(io::ErrorKind::OutOfMemory)?;
-        if nix::sys::stat::fstat(file)?.st_size < size {
-            ftruncate(file, size)?;
+        if usize::try_from(nix::sys::stat::fstat(file)?.st_size).is_ok_and(|now| now < size) {
+            resize(file, size)?;
         }
         self.follow(file, capacity)?;
         for Range { start, end } in pieces(state.head..state.tail, state.capacity) {
