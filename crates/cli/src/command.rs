@@ -65,7 +65,7 @@ fn map(matches: &ArgMatches) -> Result<u8, Abort> {
     let name = matches.get_one::<String>("task").expect("the parser requires it");
     let task = find(name)?;
     let options = MapOptions::parse(&settings)?;
-    if settings.list("input").is_empty() && io::stdin().is_terminal() {
+    if options.database.is_none() && settings.list("input").is_empty() && io::stdin().is_terminal() {
         let help = args::map().bin_name(format!("{} map", hint::program())).render_help();
         say(&format!("no --input is given and nobody is piping records in\n\n{help}"));
         return Ok(exit::USAGE);

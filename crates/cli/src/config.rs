@@ -1,6 +1,7 @@
 //! What a run is told to do: settings with their origin, then typed options.
 
 mod attributes;
+mod database;
 mod environment;
 mod limits;
 mod options;
@@ -10,6 +11,7 @@ mod show;
 mod workers;
 
 pub(crate) use attributes::checked_pin;
+pub(crate) use database::Database;
 pub(crate) use environment::warn_about_unknown;
 pub(crate) use limits::{Limits, Retries};
 pub(crate) use options::{

@@ -44,6 +44,7 @@ pub(crate) fn flag(name: &str) -> &'static Flag {
 
 const INPUT: &str = "Input";
 const OUTPUT: &str = "Output";
+const DATABASE: &str = "Database";
 const RUN: &str = "Run";
 const LIMITS: &str = "Limits";
 
@@ -93,6 +94,30 @@ pub(crate) const FLAGS: &[Flag] = &[
     ),
     flag_of("keep", Kind::Value("A,B,C|all"), OUTPUT, "Copy these input columns beside the result"),
     flag_of("unordered", Kind::Switch, OUTPUT, "Write results as they come, not in input order"),
+    flag_of(
+        "db",
+        Kind::Value("URL"),
+        DATABASE,
+        "The database of --input-sql and --output-sql: sqlite:PATH, or postgres://USER@HOST/DATABASE with ?sslmode=disable, prefer, require or verify-full; a password is better left to GANGER_DB or PGPASSWORD, since others can see command lines",
+    ),
+    flag_of(
+        "input-sql",
+        Kind::Value("SELECT"),
+        DATABASE,
+        "Take the rows of this query as records, bound to arguments by the names of their columns; NULL is missing",
+    ),
+    flag_of(
+        "output-sql",
+        Kind::Value("TABLE"),
+        DATABASE,
+        "Add each result to TABLE as a row with the key of its record: as the column result if there is one, else its fields as the columns of their names; records whose key is there already are not run, so a run can be repeated after a crash",
+    ),
+    flag_of(
+        "key",
+        Kind::Value("COLUMN"),
+        DATABASE,
+        "With --output-sql, the column of the query and of TABLE that tells records apart; it must be unique in TABLE",
+    ),
     Flag {
         short: Some('j'),
         default: "100%",

@@ -8,9 +8,11 @@ mod line;
 mod reader;
 mod row;
 mod source;
+mod sql;
 
 pub(crate) use csv::split_list;
 pub(crate) use json::entries;
 pub(crate) use reader::{Reader, Record, RecordError};
-pub(crate) use row::Row;
+pub(crate) use row::{CellKind, Row};
 pub(crate) use source::{FileId, Format, Source, sources};
+pub(crate) use sql::SqlReader;

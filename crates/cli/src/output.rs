@@ -3,8 +3,10 @@
 mod cells;
 mod format;
 mod json;
+mod results;
 mod stdout;
+mod table;
 mod writer;
 
-pub(crate) use format::Output;
+pub(crate) use results::Output;
 pub(crate) use stdout::Stdout;

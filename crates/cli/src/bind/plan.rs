@@ -2,7 +2,7 @@
 
 use super::columns::alike;
 use super::keep::{Cell, Kept, KeptNames};
-use crate::input::{Record, Row, entries};
+use crate::input::{CellKind, Record, Row, entries};
 use ganger::registry::{ArgumentError, Field, TaskEntry};
 use std::borrow::Cow;
 
@@ -117,9 +117,15 @@ impl Plan {
             (Slot::Fixed(text), _) => Field::text(text.as_str()),
             (Slot::Whole, Record::Line(line)) => self.text(line),
             (Slot::Whole, Record::Json(text)) => Field::json(text),
-            (Slot::Column { index, .. }, Record::Row(row)) => self.text(row.cell(*index)),
+            (Slot::Column { index, .. }, Record::Row(row)) => self.row_field(row, *index),
             (Slot::Columns { names, indices, named }, Record::Row(row)) => {
-                let cells = indices.iter().map(|index| self.text(row.cell(*index))).collect();
+                // A JSON value alone is the argument, and not the first of several.
+                if let [index] = indices[..]
+                    && row.kind(index) == CellKind::Json
+                {
+                    return self.row_field(row, index);
+                }
+                let cells = indices.iter().map(|index| self.row_field(row, *index)).collect();
                 if *named { Field::record(names, cells) } else { Field::List(cells) }
             }
             (Slot::Key(key), Record::Json(_)) => member(key, members),
@@ -127,6 +133,14 @@ impl Plan {
                 Field::record(keys, keys.iter().map(|key| member(key, members)).collect())
             }
             _ => unreachable!("a plan is made for one kind of record"),
+        }
+    }
+
+    fn row_field<'a>(&self, row: &'a Row, index: usize) -> Field<'a> {
+        match row.kind(index) {
+            CellKind::Text => self.text(row.cell(index)),
+            CellKind::Null => Field::Missing,
+            CellKind::Json => Field::json(row.cell(index)),
         }
     }
 
@@ -160,7 +174,12 @@ impl Plan {
     }
 
     fn row_cell(&self, row: &Row, index: usize) -> Cell {
-        if index < row.len() { self.cell(row.cell(index)) } else { Cell::absent() }
+        match row.kind(index) {
+            _ if index >= row.len() => Cell::absent(),
+            CellKind::Text => self.cell(row.cell(index)),
+            CellKind::Null => Cell::absent(),
+            CellKind::Json => Cell::Json(row.cell(index).to_owned()),
+        }
     }
 
     fn cell(&self, text: &str) -> Cell {

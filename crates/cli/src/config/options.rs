@@ -1,6 +1,7 @@
 //! Turns the text of settings into typed options.
 
 use super::attributes::Attributes;
+use super::database::Database;
 use super::limits::{LIMITS_OF_WORKERS, Limits};
 use super::settings::Settings;
 use super::workers::Workers;
@@ -17,6 +18,7 @@ pub(crate) struct MapOptions {
     pub(crate) fixed: Vec<(String, String)>,
     pub(crate) output: OutputOptions,
     pub(crate) run: RunOptions,
+    pub(crate) database: Option<Database>,
 }
 
 #[derive(Debug, Clone)]
@@ -118,6 +120,7 @@ impl MapOptions {
             fixed: fixed_arguments(settings)?,
             output: output_options(settings)?,
             run: run_options(settings)?,
+            database: Database::parse(settings)?,
         })
     }
 }
@@ -350,6 +353,24 @@ mod tests {
             (&["--capture", "0"], "--capture: \"0\" is out of range: a size is from 1B"),
             (&["--serial", "--capture", "1M"], "--capture: needs workers"),
             (&["--fail-after", "3", "--on-error", "stop"], "--on-error: stop ends the run at the first failure"),
+            (&["--db", "x"], "--db: ***: it is neither sqlite:PATH nor postgres://USER@HOST/DATABASE"),
+            (&["--db", "sqlite::memory:"], "--db: sqlite::memory:: a database in memory is empty"),
+            (&["--db", "sqlite:a"], "--db: means nothing without --input-sql"),
+            (&["--input-sql", "SELECT 1"], "--input-sql: needs --db, which names the database"),
+            (&["--output-sql", "t"], "--output-sql: needs --db, which names the database"),
+            (&["--db", "sqlite:a", "--output-sql", "t"], "--output-sql: needs --input-sql: the key of a result is"),
+            (&["--db", "sqlite:a", "--input-sql", ""], "--input-sql: is empty"),
+            (&["--db", "sqlite:a", "--input-sql", "SELECT 1", "--output-sql", "t"], "--output-sql: needs --key COLUMN"),
+            (
+                &["--db", "sqlite:a", "--input-sql", "SELECT 1", "--key", "k"],
+                "--key: means nothing without --output-sql",
+            ),
+            (&["--db", "sqlite:a", "--input-sql", "SELECT 1", "--format", "csv"], "--format: is about files"),
+            (&["--db", "sqlite:a", "--input-sql", "SELECT 1", "--input", "a"], "--input: is about files"),
+            (
+                &["--db", "sqlite:a", "--input-sql", "SELECT 1", "--output-sql", "t", "--key", "k", "--keep", "all"],
+                "--keep: is about results that are written to a file",
+            ),
             (&["--serial", "--timeout", "3s"], "--timeout: needs workers, and --serial runs without them"),
             (&["--serial", "--memory", "3G"], "--memory: needs workers"),
             (&["--serial", "--rlimit", "core=0"], "--rlimit: needs workers"),

@@ -26,6 +26,11 @@ fn row(setting: &Setting) -> [String; 3] {
 
 /// Writes a value as its variable would be set.
 fn value(setting: &Setting) -> String {
+    if setting.flag.name == "db"
+        && let Some(url) = setting.values.first()
+    {
+        return ganger_db::Url::parse(url).map_or_else(|error| error.to_string(), |url| url.to_string());
+    }
     match (setting.flag.kind, setting.values.first()) {
         (Kind::List(_), Some(_)) => serde_json::json!(setting.values).to_string(),
         (Kind::Commas(_), Some(_)) => crate::say::one_line(&setting.values.join(",")),

@@ -4,6 +4,9 @@ use super::csv::CsvReader;
 use super::line::LineReader;
 use super::row::Row;
 use super::source::Format;
+use super::sql::SqlReader;
+use crate::exit::Abort;
+use ganger_db::Value;
 use std::io::{self, BufRead};
 
 /// Reads records of one input.
@@ -11,6 +14,7 @@ pub(crate) enum Reader {
     Lines(LineReader),
     Csv(CsvReader),
     Json(LineReader),
+    Sql(SqlReader),
 }
 
 /// Is one record as it was read.
@@ -29,6 +33,8 @@ pub(crate) enum RecordError {
     Bad(String),
     /// The input cannot be read.
     Unreadable(io::Error),
+    /// The database gives no more rows.
+    Ended(Abort),
 }
 
 impl From<io::Error> for RecordError {
@@ -44,6 +50,7 @@ impl Reader {
             Format::Lines => Self::Lines(LineReader::new(input, b'\n')),
             Format::Null => Self::Lines(LineReader::new(input, 0)),
             Format::Json => Self::Json(LineReader::new(input, b'\n')),
+            Format::Sql => unreachable!("a query has no bytes to read"),
             Format::Csv(dialect) => Self::Csv(CsvReader::new(LineReader::new(input, b'\n'), dialect)),
         }
     }
@@ -64,13 +71,14 @@ impl Reader {
                 }
                 Ok(None)
             }
+            Self::Sql(rows) => Ok(rows.advance()?.then(|| Record::Row(rows.row()))),
         }
     }
 
     fn current_row(&self) -> Option<Record<'_>> {
         match self {
             Self::Csv(rows) => Some(Record::Row(rows.row())),
-            Self::Lines(_) | Self::Json(_) => None,
+            Self::Lines(_) | Self::Json(_) | Self::Sql(_) => None,
         }
     }
 
@@ -82,11 +90,28 @@ impl Reader {
         self.next()
     }
 
+    /// Takes the key of the current row, where rows have one.
+    pub(crate) fn take_key(&mut self) -> Option<Value> {
+        match self {
+            Self::Sql(rows) => rows.take_key(),
+            Self::Lines(_) | Self::Csv(_) | Self::Json(_) => None,
+        }
+    }
+
+    /// Returns how many rows were left out since their results are there.
+    pub(crate) fn present(&self) -> u64 {
+        match self {
+            Self::Sql(rows) => rows.present(),
+            Self::Lines(_) | Self::Csv(_) | Self::Json(_) => 0,
+        }
+    }
+
     /// Returns the physical line on which the current record starts; for NUL-terminated records their number.
     pub(crate) fn line(&self) -> u64 {
         match self {
             Self::Lines(lines) | Self::Json(lines) => lines.number(),
             Self::Csv(rows) => rows.line(),
+            Self::Sql(rows) => rows.number(),
         }
     }
 
@@ -95,6 +120,8 @@ impl Reader {
         match self {
             Self::Lines(lines) | Self::Json(lines) => lines.end(),
             Self::Csv(rows) => rows.end(),
+            // The progress bar counts bytes, and nobody knows how many a query gives.
+            Self::Sql(_) => 0,
         }
     }
 }

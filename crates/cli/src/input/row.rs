@@ -6,6 +6,19 @@ pub(crate) struct Row {
     text: String,
     /// Where each cell begins and ends in `text`.
     cells: Vec<(usize, usize)>,
+    /// Which cells are more than texts; as long as the last of them.
+    kinds: Vec<CellKind>,
+}
+
+/// Says what a cell's text is. Cells of files are texts.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CellKind {
+    #[default]
+    Text,
+    /// The NULL of a database.
+    Null,
+    /// A JSON value of a database.
+    Json,
 }
 
 impl Row {
@@ -18,6 +31,10 @@ impl Row {
         &self.text[start..end]
     }
 
+    pub(crate) fn kind(&self, column: usize) -> CellKind {
+        self.kinds.get(column).copied().unwrap_or_default()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|column| self.cell(column))
     }
@@ -25,6 +42,7 @@ impl Row {
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.cells.clear();
+        self.kinds.clear();
     }
 
     /// Splits a text without quotes.
@@ -39,6 +57,13 @@ impl Row {
             }
         }
         self.cells.push((start, text.len()));
+    }
+
+    /// Appends one cell of a database.
+    pub(super) fn push_kind(&mut self, cell: &str, kind: CellKind) {
+        self.kinds.resize(self.cells.len(), CellKind::Text);
+        self.kinds.push(kind);
+        self.push(cell);
     }
 
     /// Appends one cell.

@@ -18,6 +18,8 @@ pub(crate) enum Format {
     Null,
     Csv(Dialect),
     Json,
+    /// The rows of a query, which has no file.
+    Sql,
 }
 
 /// Names one input that was found to be there.
@@ -112,6 +114,11 @@ fn refuse_idle_flags(sources: &[Source], options: &InputOptions) -> Result<(), A
 }
 
 impl Source {
+    /// Names the rows of a query.
+    pub(crate) fn of_query() -> Self {
+        Self { name: "--input-sql".into(), path: None, format: Format::Sql, regular: None }
+    }
+
     /// Opens the input; it ends early when `halt` is raised.
     pub(crate) fn open(&self, halt: &Arc<Halt>) -> Result<Reader, Abort> {
         const BUFFER: usize = 128 * 1024;

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io;
 
 /// Writes results in one format to one place.
-pub(crate) struct Output {
+pub(crate) struct Stream {
     /// The place's name in messages.
     name: String,
     writer: Writer,
@@ -21,9 +21,9 @@ pub(crate) struct Output {
     line: Vec<u8>,
 }
 
-impl Output {
+impl Stream {
     /// Opens the output; a file is emptied.
-    pub(crate) fn open(options: &OutputOptions, stdout: Stdout) -> Result<Self, Abort> {
+    pub(super) fn open(options: &OutputOptions, stdout: Stdout) -> Result<Self, Abort> {
         let (name, file) = match &options.file {
             None => ("standard output".to_owned(), Ok(stdout.into_file())),
             Some(path) => (path.clone(), File::create(path)),
@@ -34,22 +34,22 @@ impl Output {
     }
 
     /// Writes the result of record `index`.
-    pub(crate) fn value(&mut self, index: u64, context: &Context, json: &[u8]) -> Result<(), Abort> {
+    pub(super) fn value(&mut self, index: u64, context: &Context, json: &[u8]) -> Result<(), Abort> {
         self.write(index, context, Ok(json))
     }
 
     /// Writes what stands in the place of a result.
-    pub(crate) fn failure(&mut self, index: u64, context: &Context, failure: &TaskFailure) -> Result<(), Abort> {
+    pub(super) fn failure(&mut self, index: u64, context: &Context, failure: &TaskFailure) -> Result<(), Abort> {
         self.write(index, context, Err(failure))
     }
 
     /// Fails when an earlier result could not be written, or the next could not be because its reader has gone.
-    pub(crate) fn check(&self) -> Result<(), Abort> {
+    pub(super) fn check(&self) -> Result<(), Abort> {
         self.writer.check().map_err(|error| self.failed(&error))
     }
 
     /// Writes what is left; `names` are the kept columns, for the header of an output without records.
-    pub(crate) fn finish(&mut self, names: &[String]) -> Result<(), Abort> {
+    pub(super) fn finish(&mut self, names: &[String]) -> Result<(), Abort> {
         self.line.clear();
         self.header(names);
         let written = if self.line.is_empty() { Ok(()) } else { self.writer.write(&self.line) };

@@ -102,6 +102,13 @@ impl Feed {
         Self { sources: sources.into_iter(), binder, rules, flight, halt, current: None, index: 0, ended: false }
     }
 
+    /// Goes on with an input that is open already.
+    pub(super) fn with_open(mut self, source: Source, opened: Opened) -> Self {
+        self.flight.set_kept_names(opened.plan.kept_names());
+        self.current = Some((source, opened));
+        self
+    }
+
     /// Opens the next input that has records; `false` is the end.
     fn open_next(&mut self) -> Result<bool, Abort> {
         for source in self.sources.by_ref() {
@@ -125,14 +132,20 @@ impl Feed {
         let start = if *pending { 0 } else { reader.position() };
         let converted = match reader.next_or_pending(pending) {
             Ok(Some(record)) => plan.convert(record),
-            Ok(None) => return Step::EndOfInput,
+            Ok(None) => {
+                let present = reader.present();
+                self.flight.count(|tally| tally.present += present);
+                return Step::EndOfInput;
+            }
             Err(RecordError::Bad(problem)) => (Conversion::Bad(problem), plan.nothing_kept()),
             Err(RecordError::Unreadable(error)) => {
                 return Step::Fatal(Abort::reading(&source.name, &error));
             }
+            Err(RecordError::Ended(abort)) => return Step::Fatal(abort),
         };
         let place = Place { file: source.name.clone(), line: reader.line() };
-        let context = |kept| Context { place: place.clone(), bytes: reader.position() - start, kept, trouble: None };
+        let (bytes, key) = (reader.position() - start, reader.take_key());
+        let context = |kept| Context { place: place.clone(), bytes, kept, trouble: None, key };
         match converted {
             (Conversion::Payload(payload), kept) => Step::Payload(payload, context(kept)),
             (Conversion::Short(_), _) if self.rules.short_rows == ShortRows::Skip => Step::Skipped(place),
@@ -144,7 +157,8 @@ impl Feed {
     fn fatal(&mut self, abort: Abort) -> Vec<u8> {
         self.ended = true;
         let place = Place { file: "".into(), line: 0 };
-        let context = Context { place, bytes: 0, kept: Kept::default(), trouble: Some(Trouble::Fatal(abort)) };
+        let context =
+            Context { place, bytes: 0, kept: Kept::default(), trouble: Some(Trouble::Fatal(abort)), key: None };
         self.depart(Vec::new(), context)
     }
 

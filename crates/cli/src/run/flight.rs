@@ -5,6 +5,7 @@
 
 use crate::bind::{Kept, KeptNames};
 use crate::exit::Abort;
+use ganger_db::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,8 @@ pub(crate) struct Context {
     pub(crate) bytes: u64,
     pub(crate) kept: Kept,
     pub(crate) trouble: Option<Trouble>,
+    /// What tells its row apart in a database.
+    pub(crate) key: Option<Value>,
 }
 
 /// Names the line on which a record starts.
@@ -75,6 +78,8 @@ pub(crate) struct Tally {
     pub(crate) not_run: u64,
     /// Begun, and killed as the run was stopped.
     pub(crate) killed: u64,
+    /// Rows that were not run, since their results are in the table.
+    pub(crate) present: u64,
 }
 
 #[derive(Debug, Default)]

@@ -31,7 +31,7 @@ pub(crate) fn map(task: &'static TaskEntry, options: &MapOptions) -> Result<u8, 
     let signals = Signals::watch(options.run.limits.grace.unwrap_or(GRACE))?;
     let halt =
         Arc::new(Halt::new().map_err(|error| Abort::new(exit::BUG, format!("cannot make an eventfd: {error}")))?);
-    let sources = sources(&options.input)?;
+    let sources = if options.database.is_some() { Vec::new() } else { sources(&options.input)? };
     let binder = Binder::new(task, &options.fixed, &options.input, options.output.keep.clone())?;
     refuse_unknown_header(&sources, options)?;
     refuse_own_input(&sources, options)?;
@@ -43,12 +43,22 @@ pub(crate) fn map(task: &'static TaskEntry, options: &MapOptions) -> Result<u8, 
     let stdout = Stdout::put_aside()?;
     let mut engine = engine(&options.run)?;
     let alone = options.output.file.is_some() || !stdout.is_terminal();
-    let output = Output::open(&options.output, stdout)?;
+    // Connections come after the workers, which would share them with us.
+    let destination =
+        options.database.as_ref().and_then(|database| database.destination.as_ref().zip(Some(&database.url)));
+    let output = match destination {
+        Some((destination, url)) => Output::table(url, destination)?,
+        None => Output::open(&options.output, stdout)?,
+    };
+    let opened = options.database.as_ref().map(|database| opened::open_query(database, &binder, &halt)).transpose()?;
     let progress = Progress::start(options.run.progress, total_bytes(&sources), alone);
     let flight = Arc::new(Flight::default());
-    let feed = Feed::new(sources, binder, rules(options), flight.clone(), halt.clone());
-    let ordered = !options.run.unordered;
-    let mut job = Job::new(flight.clone(), output, progress, halt.clone(), &options.run);
+    let mut feed = Feed::new(sources, binder, rules(options), flight.clone(), halt.clone());
+    if let Some((source, opened)) = opened {
+        feed = feed.with_open(source, opened);
+    }
+    let ordered = !options.run.unordered && output.has_order();
+    let mut job = Job::new(flight.clone(), output, progress, halt.clone(), ordered, &options.run);
     signals.attach(engine.controls(flight, halt));
     let report = engine.run(task, Box::new(feed), ordered, &mut job);
     let code = job.finish(report, &|| started.elapsed().saturating_sub(signals.stood_still()));
@@ -72,19 +82,16 @@ struct Job {
 }
 
 impl Job {
-    fn new(flight: Arc<Flight>, output: Output, progress: Progress, halt: Arc<Halt>, options: &RunOptions) -> Self {
-        let RunOptions { on_error, fail_after, unordered, .. } = *options;
-        Self {
-            flight,
-            output,
-            progress,
-            halt,
-            on_error,
-            fail_after,
-            ordered: !unordered,
-            gap: Vec::new(),
-            ending: None,
-        }
+    fn new(
+        flight: Arc<Flight>,
+        output: Output,
+        progress: Progress,
+        halt: Arc<Halt>,
+        ordered: bool,
+        options: &RunOptions,
+    ) -> Self {
+        let RunOptions { on_error, fail_after, .. } = *options;
+        Self { flight, output, progress, halt, on_error, fail_after, ordered, gap: Vec::new(), ending: None }
     }
 
     /// Goes on, or notes why not.
@@ -111,9 +118,9 @@ impl Job {
             (None, Outcome::Error(failure)) => self.fail(index, &context, &failure, exit::STOPPED)?,
             (None, Outcome::Value(json)) => {
                 self.fill_gap()?;
-                self.output.value(index, &context, &json)?;
+                self.output.value(index, context, &json)?;
                 self.flight.count(|tally| tally.ok += 1);
-                false
+                self.refused()?
             }
         };
         self.progress.step(bytes, failed);
@@ -133,6 +140,21 @@ impl Job {
                 self.enough().map_or(Ok(true), Err)
             }
         }
+    }
+
+    /// Reports the results that a table would not have, or stops; tells whether there were any.
+    fn refused(&mut self) -> Result<bool, Abort> {
+        let refused = self.output.take_refused();
+        let any = !refused.is_empty();
+        for line in refused {
+            self.flight.count(|tally| (tally.ok, tally.failed) = (tally.ok - 1, tally.failed + 1));
+            if self.on_error == OnError::Stop {
+                return Err(Abort::new(exit::STOPPED, line));
+            }
+            say_escaped(&line);
+            self.enough().map_or(Ok(()), Err)?;
+        }
+        Ok(any)
     }
 
     /// Says when there have been so many failures that the run ends.
@@ -163,8 +185,9 @@ impl Job {
     /// Ends the output and tells how the run went.
     fn finish(mut self, report: Result<Report, Abort>, elapsed: &dyn Fn() -> Duration) -> Result<u8, Abort> {
         self.progress.finish();
+        let finished = self.output.finish(&self.flight.kept_names());
+        let written = finished.and_then(|()| self.refused().map(drop));
         let (skipped, tally) = (self.flight.skipped(), self.flight.tally());
-        let written = self.output.finish(&self.flight.kept_names());
         // What stopped the run comes before what went wrong while it was stopped.
         let ending = self.ending.map_or(Ok(()), Err).and(written);
         let (ending, description) = match report {
@@ -201,7 +224,7 @@ impl Consumer for Job {
         if self.halt.is_raised() && self.flight.is_empty() {
             return Flow::Stop;
         }
-        let wanted = self.output.check();
+        let wanted = self.output.check().and_then(|()| self.refused().map(drop));
         self.flow(wanted)
     }
 

@@ -2,9 +2,10 @@
 
 use super::feed::Rules;
 use crate::bind::{Binder, KeptNames, Plan};
+use crate::config::Database;
 use crate::exit::{Abort, BAD_RECORD};
 use crate::halt::Halt;
-use crate::input::{Format, Reader, Record, RecordError, Source};
+use crate::input::{Format, Reader, Record, RecordError, Source, SqlReader};
 use std::sync::Arc;
 
 /// Is an input that is being read.
@@ -21,6 +22,7 @@ pub(super) fn open(source: &Source, binder: &Binder, header: bool, halt: &Arc<Ha
     let plan = match source.format {
         Format::Lines | Format::Null => binder.lines()?,
         Format::Json => binder.json()?,
+        Format::Sql => unreachable!("a query is opened once, by open_query"),
         Format::Csv(_) => {
             let Some(first) = first_row(source, &mut reader)? else {
                 return Ok(None);
@@ -33,11 +35,19 @@ pub(super) fn open(source: &Source, binder: &Binder, header: bool, halt: &Arc<Ha
     Ok(Some(Opened { reader, plan, pending }))
 }
 
+/// Runs the query, and plans by the names of its columns.
+pub(super) fn open_query(database: &Database, binder: &Binder, halt: &Arc<Halt>) -> Result<(Source, Opened), Abort> {
+    let (source, rows) = (Source::of_query(), SqlReader::open(database, halt)?);
+    let plan = binder.rows(&source.name, rows.columns())?;
+    Ok((source, Opened { reader: Reader::Sql(rows), plan, pending: false }))
+}
+
 fn first_row(source: &Source, reader: &mut Reader) -> Result<Option<Vec<String>>, Abort> {
     let problem = match reader.next() {
         Ok(Some(Record::Row(row))) => return Ok(Some(row.iter().map(str::to_owned).collect())),
         Ok(_) => return Ok(None),
         Err(RecordError::Unreadable(error)) => return Err(Abort::reading(&source.name, &error)),
+        Err(RecordError::Ended(abort)) => return Err(abort),
         Err(RecordError::Bad(problem)) => problem,
     };
     Err(Abort::new(BAD_RECORD, format!("{}:{}: {problem}", source.name, reader.line())))
@@ -56,6 +66,8 @@ pub(super) fn check(sources: &[Source], binder: &Binder, rules: Rules, halt: &Ar
             Format::Csv(_) => {}
             Format::Lines | Format::Null => drop(binder.lines()?),
             Format::Json => drop(binder.json()?),
+            // Its connection must be opened after the workers were started.
+            Format::Sql => {}
         }
     }
     Ok(())

@@ -15,10 +15,13 @@ pub(crate) struct Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { ok, failed, not_run, killed } = self.tally;
+        let Tally { ok, failed, not_run, killed, present } = self.tally;
         write!(f, "{ok} ok, {failed} failed")?;
         for (count, what) in [(killed, "killed"), (not_run, "not run")].into_iter().filter(|(count, _)| *count > 0) {
             write!(f, ", {count} {what}")?;
+        }
+        if present > 0 {
+            write!(f, ", {present} there already")?;
         }
         if self.skipped.count > 0 {
             write!(f, ", {}", Rows(&self.skipped))?;
@@ -44,7 +47,7 @@ mod tests {
     use super::super::flight::{Flight, Place};
     use super::*;
 
-    const DONE: Tally = Tally { ok: 26_115, failed: 2, not_run: 0, killed: 0 };
+    const DONE: Tally = Tally { ok: 26_115, failed: 2, not_run: 0, killed: 0, present: 0 };
 
     fn summary(skipped: u64, tally: Tally) -> String {
         let flight = Flight::default();

@@ -41,7 +41,14 @@ const FLAGS: &[(&str, &str)] = &[
 ];
 
 /// Those that mean nothing without another.
-const DEPENDENT: &[(&str, &str)] = &[("--backoff", "100ms..10s"), ("--retry-on", "crash,timeout")];
+const DEPENDENT: &[(&str, &str)] = &[
+    ("--backoff", "100ms..10s"),
+    ("--retry-on", "crash,timeout"),
+    ("--db", "sqlite:a.db"),
+    ("--input-sql", "SELECT 1"),
+    ("--output-sql", "results"),
+    ("--key", "id"),
+];
 
 fn help(place: &Place) -> String {
     let finished = place.run(&["map", "--help"], "");

@@ -78,6 +78,10 @@ impl Running {
         });
     }
 
+    pub(crate) fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
     pub(crate) fn err(&self) -> String {
         self.err.text()
     }

@@ -40,6 +40,9 @@ pub(crate) fn join_group(hello: &Hello) -> Result<(), String> {
     cgroup::join(Path::new(&hello.group)).map_err(|error| format!("cannot join control group {}: {error}", hello.group))
 }
 
+/// How long a supervisor may take to die that has closed its end of the control socket.
+const DYING: Duration = Duration::from_secs(1);
+
 /// Serves until the supervisor asks it to leave or dies; returns the exit code.
 pub(crate) fn serve(control: Fd, hello: Hello, hooks: &'static Hooks) -> i32 {
     match Guardian::new(control, hello, hooks) {
@@ -64,6 +67,8 @@ struct Guardian {
     outbox: VecDeque<(Vec<u8>, Option<PidFd>)>,
     /// It has started a process.
     served: bool,
+    /// The supervisor has asked it to leave, and lives on.
+    dismissed: bool,
     _deaths_listed: Listed,
 }
 
@@ -88,8 +93,20 @@ impl Guardian {
         let deaths = deaths()?;
         let outbox = VecDeque::from([(reports::ready(), None)]);
         let workers = HashMap::new();
-        let (served, _deaths_listed) = (false, Listed::new(&deaths));
-        Ok(Self { control, hello, hooks, supervisor, deaths, executable, workers, outbox, served, _deaths_listed })
+        let (served, dismissed, _deaths_listed) = (false, false, Listed::new(&deaths));
+        Ok(Self {
+            control,
+            hello,
+            hooks,
+            supervisor,
+            deaths,
+            executable,
+            workers,
+            outbox,
+            served,
+            dismissed,
+            _deaths_listed,
+        })
     }
 
     fn run(&mut self) -> i32 {
@@ -104,7 +121,10 @@ impl Guardian {
 
     /// Does what a supervisor that has been killed cannot do any more.
     fn remove_group(&self) {
-        if !self.hello.group.is_empty() && self.supervisor.dead_within(Duration::ZERO) {
+        // Whoever hangs up without a word is dying: the kernel closes its descriptors before it is dead, and may do other things
+        // in between.
+        let limit = if self.dismissed { Duration::ZERO } else { DYING };
+        if !self.hello.group.is_empty() && self.supervisor.dead_within(limit) {
             cgroup::abandon(Path::new(&self.hello.group));
         }
     }
@@ -166,7 +186,10 @@ impl Guardian {
 
     fn obey(&mut self, packet: Packet) -> io::Result<Next> {
         match Request::from_packet(&packet.bytes).map_err(|_| io::ErrorKind::InvalidData)? {
-            Request::Shutdown => Ok(Next::Leave),
+            Request::Shutdown => {
+                self.dismissed = true;
+                Ok(Next::Leave)
+            }
             Request::Start { slot, generation } => {
                 self.start(slot, generation, &packet.fds);
                 drop(packet.fds);
