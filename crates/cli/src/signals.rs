@@ -120,12 +120,11 @@ impl Signals {
     }
 
     fn stop(&self, signal: Signal, grace: Option<Duration>) {
-        let controls = {
-            let mut state = self.state();
-            state.ending = Some(signal);
-            state.controls.clone()
-        };
-        let Some(controls) = controls else { die_by(signal) };
+        // Held until all is said: a run that has nothing left to do ends at once, and its summary, which asks how long it has
+        // stood still, is to come behind this line, and its end by the signal, too.
+        let mut state = self.state();
+        state.ending = Some(signal);
+        let Some(controls) = state.controls.clone() else { die_by(signal) };
         let running = controls.stop();
         say(&announcement(signal, grace, running));
     }
