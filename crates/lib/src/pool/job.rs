@@ -134,7 +134,7 @@ impl Chunk {
         // A panic in a user's `Serialize` is an error of that task, not of the thread that feeds all of them.
         let encode = || catch_unwind(AssertUnwindSafe(|| encode(&mut self.bytes)));
         let (encoded, Beside { descriptors, gap }) = sending_large(may_go_aside.then_some(start + 4), encode);
-        let length = self.bytes.len() - start - 4 + gap.as_ref().map_or(0, Gap::len);
+        let length = self.bytes.len() - start - 4 + gap.as_ref().map_or(0, |gap| gap.len());
         let problem = match encoded {
             Ok(Ok(())) if length <= MOST_BYTES => {
                 self.bytes[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
@@ -168,7 +168,7 @@ impl Chunk {
 
     /// Puts the arguments aside that begin at `start`, if there is a descriptor for them.
     #[cold]
-    fn put_aside(&mut self, start: usize, length: usize, gap: Option<Gap>) -> io::Result<()> {
+    fn put_aside(&mut self, start: usize, length: usize, gap: Option<Box<Gap>>) -> io::Result<()> {
         if self.descriptors.len() >= MOST {
             return fill(gap, &mut self.bytes, start + 4);
         }

@@ -130,7 +130,7 @@ struct Outgoing {
 pub(crate) struct Beside {
     pub(crate) descriptors: Vec<Descriptor>,
     /// Where bytes are missing that are aside already.
-    pub(crate) gap: Option<Gap>,
+    pub(crate) gap: Option<Box<Gap>>,
 }
 
 /// What has come with the message that is being decoded.

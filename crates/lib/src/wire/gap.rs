@@ -22,13 +22,14 @@ pub(crate) struct Gap {
 impl Gap {
     /// Writes `bytes` to where they are when `at` others come before them; `None` where they are not worth it, or memory or
     /// descriptors are short: then they go among the others.
-    pub(crate) fn open(at: usize, bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn open(at: usize, bytes: &[u8]) -> Option<Box<Self>> {
         if !(LARGE..=MOST_BYTES).contains(&bytes.len()) {
             return None;
         }
         let memory = create_open(c"ganger-payload", at + bytes.len()).ok()?;
         write_at(memory.as_fd(), at, bytes).ok()?;
-        Some(Self { memory, at, length: bytes.len() })
+        // In a box, as nearly no message has one, and each carries the room for it.
+        Some(Box::new(Self { memory, at, length: bytes.len() }))
     }
 
     /// How many bytes are missing among the others.
@@ -62,7 +63,7 @@ impl Gap {
 ///
 /// # Errors
 /// When its memory cannot be read.
-pub(crate) fn fill(gap: Option<Gap>, bytes: &mut Vec<u8>, start: usize) -> io::Result<()> {
+pub(crate) fn fill(gap: Option<Box<Gap>>, bytes: &mut Vec<u8>, start: usize) -> io::Result<()> {
     gap.map_or(Ok(()), |gap| gap.fill(bytes, start))
 }
 
@@ -71,7 +72,7 @@ pub(crate) fn fill(gap: Option<Gap>, bytes: &mut Vec<u8>, start: usize) -> io::R
 ///
 /// # Errors
 /// As of [`fill`].
-pub(crate) fn put_aside(gap: Option<Gap>, bytes: &mut Vec<u8>, start: usize) -> io::Result<Option<OwnedFd>> {
+pub(crate) fn put_aside(gap: Option<Box<Gap>>, bytes: &mut Vec<u8>, start: usize) -> io::Result<Option<OwnedFd>> {
     let memory = match gap {
         None => Aside::put(&bytes[start..]).ok(),
         Some(gap) if gap.complete(&bytes[start..]).is_ok() => Some(gap.memory),
@@ -94,11 +95,11 @@ mod tests {
     const AT: usize = 3;
 
     /// `[9 | 1 2 3 [large] 4 5]`, with the 9 from another message.
-    fn message() -> (Vec<u8>, Option<Gap>, Vec<u8>) {
+    fn message() -> (Vec<u8>, Option<Box<Gap>>, Vec<u8>) {
         let large: Vec<u8> = (0..LARGE + 7).map(|place| place as u8).collect();
         let whole = [&[1, 2, 3], large.as_slice(), &[4, 5]].concat();
         let gap = Gap::open(AT, &large);
-        assert_eq!(gap.as_ref().map(Gap::len), Some(LARGE + 7));
+        assert_eq!(gap.as_ref().map(|gap| gap.len()), Some(LARGE + 7));
         (vec![9, 1, 2, 3, 4, 5], gap, whole)
     }
 
