@@ -65,7 +65,7 @@ impl Postgres {
     /// Returns the URL of its database.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgres://{USER}@/postgres?host={}", self.dir.display())
+        self.url_of(USER)
     }
 
     /// Returns the URL for another user, perhaps with a password.
