@@ -118,7 +118,19 @@ pub mod from_python {
     use super::*;
 }
 
-/// The README's programs are compiled and run.
+/// The programs of the README and of the tutorials' pages are compiled and run.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-mod readme {}
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../../docs/guide/t1-transactions.md")]
+    mod t1 {}
+    #[doc = include_str!("../../../docs/guide/t2-frames.md")]
+    mod t2 {}
+    #[doc = include_str!("../../../docs/guide/t3-first-pool.md")]
+    mod t3 {}
+    #[doc = include_str!("../../../docs/guide/t4-sums.md")]
+    mod t4 {}
+    #[doc = include_str!("../../../docs/guide/t5-images.md")]
+    mod t5 {}
+}

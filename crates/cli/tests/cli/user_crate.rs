@@ -16,6 +16,8 @@ fn build() -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.arg("build").arg("--manifest-path").arg(dir.join("Cargo.toml")).arg("--target-dir").arg(target);
+    // The workspace's profile, or nothing that was built with it could be used here.
+    command.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
     let output = command.output().expect("cargo runs this test");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     target.join("debug/feels-like")
