@@ -47,8 +47,10 @@ impl Snapshot {
     #[track_caller]
     pub fn compare(&self) {
         wait_until(&format!("nothing is left but {self:?}"), LIMIT, Self::take, |now| {
-            // Other programs of the machine come and go in /dev/shm: only what is new can be ours.
-            now.shared.is_subset(&self.shared) && Self { shared: self.shared.clone(), ..now.clone() } == *self
+            // Other programs of the machine come and go in /dev/shm: only what is new can be ours, and nobody's.
+            let mut new = now.shared.difference(&self.shared).peekable();
+            let ours = new.peek().is_some() && new.any(|name| !somebody_maps(name));
+            !ours && Self { shared: self.shared.clone(), ..now.clone() } == *self
         });
     }
 }
@@ -64,4 +66,13 @@ fn shared() -> BTreeSet<String> {
     let Ok(entries) = fs::read_dir("/dev/shm") else { return BTreeSet::new() };
     let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
     names.filter(|name| !name.starts_with("ganger-test-") || name.ends_with(&own_mark())).collect()
+}
+
+/// Whether a process has this shared memory. After a case there are only those of other programs: marked ones are counted.
+fn somebody_maps(name: &str) -> bool {
+    let path = format!("/dev/shm/{name}");
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| fs::read_to_string(process.path().join("maps")).ok())
+        .any(|maps| maps.contains(&path))
 }

@@ -95,7 +95,7 @@ where
 
 /// Has the value of an item whole, and returns the descriptors that belong to it.
 fn taken(value: &mut Vec<u8>) -> Result<Vec<Descriptor>, CodecError> {
-    let Beside { descriptors, gap } = take_result();
+    let Beside { descriptors, gap } = take_result().map_or_else(Beside::default, |beside| *beside);
     fill(gap, value, 0).map_err(|error| CodecError::new(error.to_string()))?;
     Ok(descriptors)
 }

@@ -8,7 +8,7 @@ use super::sink::Sink;
 use crate::supervisor::event::{JobId, JobTerms};
 use crate::wire::aside::{ASIDE, LARGE};
 use crate::wire::codec::CodecError;
-use crate::wire::descriptor::{Beside, Descriptor, MOST, Parcel, sending_large};
+use crate::wire::descriptor::{Descriptor, MOST, Parcel, sending_large};
 use crate::wire::frame::MOST_BYTES;
 use crate::wire::gap::{Gap, fill, put_aside};
 use crate::worker::panic_text;
@@ -131,37 +131,29 @@ impl Chunk {
     ) -> Result<usize, (TaskErrorKind, String)> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 4]);
-        // A panic in a user's `Serialize` is an error of that task, not of the thread that feeds all of them.
-        let encode = || catch_unwind(AssertUnwindSafe(|| encode(&mut self.bytes)));
-        let (encoded, Beside { descriptors, gap }) = sending_large(may_go_aside.then_some(start + 4), encode);
+        let encode = || whether_encoded(|| encode(&mut self.bytes));
+        let (problem, beside) = sending_large(may_go_aside.then_some(start + 4), encode);
+        let gap = beside.and_then(|beside| {
+            self.descriptors = beside.descriptors;
+            beside.gap
+        });
         let length = self.bytes.len() - start - 4 + gap.as_ref().map_or(0, |gap| gap.len());
-        let problem = match encoded {
-            Ok(Ok(())) if length <= MOST_BYTES => {
-                self.bytes[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
-                self.descriptors = descriptors;
-                let kept = if may_go_aside && length >= LARGE { self.put_aside(start, length, gap) } else { Ok(()) };
-                match kept {
-                    Ok(()) => {
-                        self.offsets.push(self.bytes.len() as u32);
-                        return Ok(length);
-                    }
-                    Err(error) => {
-                        self.descriptors.clear();
-                        (TaskErrorKind::NotSerializable, format!("has arguments that cannot be read back: {error}"))
-                    }
-                }
-            }
-            Ok(Ok(())) => {
+        let problem = match problem {
+            None if length > MOST_BYTES => {
                 (TaskErrorKind::TooLarge, format!("has arguments of {length} bytes; the limit is {MOST_BYTES}"))
             }
-            Ok(Err(error)) => {
-                (TaskErrorKind::NotSerializable, format!("has arguments that cannot be serialized: {error}"))
+            None => {
+                self.bytes[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
+                let kept = if may_go_aside && length >= LARGE { self.put_aside(start, length, gap) } else { Ok(()) };
+                let Err(error) = kept else {
+                    self.offsets.push(self.bytes.len() as u32);
+                    return Ok(length);
+                };
+                (TaskErrorKind::NotSerializable, format!("has arguments that cannot be read back: {error}"))
             }
-            Err(payload) => (
-                TaskErrorKind::NotSerializable,
-                format!("has arguments whose serialization panicked: {}", panic_text(payload)),
-            ),
+            Some(why) => (TaskErrorKind::NotSerializable, *why),
         };
+        self.descriptors.clear();
         self.bytes.truncate(start);
         Err(problem)
     }
@@ -180,6 +172,18 @@ impl Chunk {
         }
         Ok(())
     }
+}
+
+/// Encodes one task's arguments, or says why that cannot be done. A panic in a user's `Serialize` is an error of that task, not
+/// of the thread that feeds all of them. The answer is a single word, as it is of a tiny task's time that larger ones take.
+#[expect(clippy::box_collection, reason = "in a box it is a single word")]
+#[inline]
+fn whether_encoded(encode: impl FnOnce() -> Result<(), CodecError>) -> Option<Box<String>> {
+    let say = |error| Box::new(format!("has arguments that cannot be serialized: {error}"));
+    let encode = || encode().err().map(say);
+    catch_unwind(AssertUnwindSafe(encode)).unwrap_or_else(|payload| {
+        Some(Box::new(format!("has arguments whose serialization panicked: {}", panic_text(payload))))
+    })
 }
 
 #[cfg(test)]

@@ -116,16 +116,55 @@ pub(crate) enum Part {
 /// Set in the numbers of descriptors of bound arguments.
 const BOUND: u32 = 1 << 31;
 
-/// What a message that is being encoded has put aside.
-#[derive(Debug)]
-struct Outgoing {
-    part: Part,
-    beside: Beside,
-    /// Where the message begins in its buffer, if a part of it may be put aside.
-    start: Option<usize>,
+/// What the message may put aside that this thread is encoding, if any is. It is looked at for every task: so it is one word,
+/// and has no destructor (of what has one a thread must ask each time whether it is still there).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outgoing(usize);
+
+impl Outgoing {
+    /// No message that can carry descriptors.
+    const NONE: Self = Self(0);
+    const OWN: usize = 1;
+    const BOUND: usize = 2;
+    /// It has something in `BESIDE`.
+    const LADEN: usize = 4;
+    /// What is above is one more than where the message begins in its buffer, if a part of it may be put aside.
+    const START: u32 = 3;
+
+    #[inline]
+    fn new(part: Part, start: Option<usize>) -> Self {
+        let part = if part == Part::Bound { Self::BOUND } else { Self::OWN };
+        Self(part | start.map_or(0, |start| (start + 1) << Self::START))
+    }
+
+    fn part(self) -> Option<Part> {
+        match self.0 & (Self::OWN | Self::BOUND) {
+            0 => None,
+            Self::BOUND => Some(Part::Bound),
+            _ => Some(Part::Own),
+        }
+    }
+
+    fn start(self) -> Option<usize> {
+        (self.0 >> Self::START).checked_sub(1)
+    }
+
+    #[inline]
+    fn is_laden(self) -> bool {
+        self.0 & Self::LADEN != 0
+    }
+
+    fn laden(self) -> Self {
+        Self(self.0 | Self::LADEN)
+    }
+
+    fn unladen(self) -> Self {
+        Self(self.0 & !Self::LADEN)
+    }
 }
 
-/// What travels beside the bytes of a message.
+/// What travels beside the bytes of a message. Nearly nothing has it, so it is passed on in a box: what a tiny task costs is
+/// the words that are moved for it.
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
     pub(crate) descriptors: Vec<Descriptor>,
@@ -141,9 +180,14 @@ struct Incoming {
 }
 
 thread_local! {
-    static OUTGOING: RefCell<Option<Outgoing>> = const { RefCell::new(None) };
+    static OUTGOING: Cell<Outgoing> = const { Cell::new(Outgoing::NONE) };
+    /// What the message that is being encoded has put aside.
+    static BESIDE: RefCell<Beside> = const { RefCell::new(Beside { descriptors: Vec::new(), gap: None }) };
     static INCOMING: RefCell<Option<Incoming>> = const { RefCell::new(None) };
-    static RESULT: RefCell<Beside> = const { RefCell::new(Beside { descriptors: Vec::new(), gap: None }) };
+    /// Whether there is something in `INCOMING`, and in `RESULT`: as of `Outgoing`, looking there would take longer.
+    static HAS_COME: Cell<bool> = const { Cell::new(false) };
+    static RESULT_IS_LADEN: Cell<bool> = const { Cell::new(false) };
+    static RESULT: RefCell<Option<Box<Beside>>> = const { RefCell::new(None) };
     static GAPS: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -154,45 +198,74 @@ pub(crate) struct Parcel {
     pub(crate) descriptors: Vec<Descriptor>,
 }
 
-/// Puts a slot's content back, also when the code of others that ran meanwhile has panicked.
-struct Restored<T: 'static>(&'static std::thread::LocalKey<RefCell<Option<T>>>, Option<T>);
+/// The message around one that is encoded: it goes on when this is dropped, also when code of others has panicked meanwhile.
+struct Around {
+    outgoing: Outgoing,
+    beside: Option<Box<Beside>>,
+}
 
-impl<T> Drop for Restored<T> {
+impl Around {
+    #[inline]
+    fn begin(outgoing: Outgoing) -> Self {
+        let around = OUTGOING.replace(outgoing);
+        Self { outgoing: around, beside: around.is_laden().then(|| Box::new(BESIDE.take())) }
+    }
+}
+
+impl Drop for Around {
+    #[inline]
     fn drop(&mut self) {
-        self.0.set(self.1.take());
+        if OUTGOING.replace(self.outgoing).is_laden() {
+            BESIDE.take();
+        }
+        if let Some(beside) = self.beside.take() {
+            BESIDE.set(*beside);
+        }
     }
 }
 
 /// Has `encode` encode a message; returns what it returns, and the descriptors that are to travel with the bytes.
 pub(crate) fn sending<R>(part: Part, encode: impl FnOnce() -> R) -> (R, Vec<Descriptor>) {
-    let (encoded, beside) = encoding(Outgoing { part, beside: Beside::default(), start: None }, encode);
-    (encoded, beside.descriptors)
+    let (encoded, beside) = encoding(Outgoing::new(part, None), encode);
+    (encoded, beside.map_or_else(Vec::new, |beside| beside.descriptors))
 }
 
 /// As [`sending`], for a message that can be put aside if it has a `start`, which is where it begins in its buffer: a large
 /// vector of bytes leaves a gap there.
-pub(crate) fn sending_large<R>(start: Option<usize>, encode: impl FnOnce() -> R) -> (R, Beside) {
-    encoding(Outgoing { part: Part::Own, beside: Beside::default(), start }, encode)
+#[inline]
+pub(crate) fn sending_large<R>(start: Option<usize>, encode: impl FnOnce() -> R) -> (R, Option<Box<Beside>>) {
+    encoding(Outgoing::new(Part::Own, start), encode)
 }
 
 #[inline]
-fn encoding<R>(outgoing: Outgoing, encode: impl FnOnce() -> R) -> (R, Beside) {
-    let before = Restored(&OUTGOING, OUTGOING.replace(Some(outgoing)));
+fn encoding<R>(outgoing: Outgoing, encode: impl FnOnce() -> R) -> (R, Option<Box<Beside>>) {
+    let _around = Around::begin(outgoing);
     let encoded = encode();
-    let beside = OUTGOING.take().map(|outgoing| outgoing.beside).unwrap_or_default();
-    drop(before);
-    (encoded, beside)
+    (encoded, OUTGOING.get().is_laden().then(unload))
+}
+
+#[cold]
+fn unload() -> Box<Beside> {
+    OUTGOING.set(OUTGOING.get().unladen());
+    Box::new(BESIDE.take())
+}
+
+/// Gives `put` the company of the message that is being encoded.
+fn load<R>(put: impl FnOnce(&mut Beside) -> R) -> R {
+    OUTGOING.set(OUTGOING.get().laden());
+    BESIDE.with_borrow_mut(put)
 }
 
 /// Puts the bytes aside that would come next in the message's buffer, where they can be put and none are yet; says whether.
 #[cold]
 pub(crate) fn leave_gap(end: usize, bytes: &[u8]) -> bool {
-    OUTGOING.with_borrow_mut(|outgoing| {
-        let Some(Outgoing { beside: Beside { gap: gap @ None, .. }, start: Some(start), .. }) = outgoing else {
+    let Some(start) = OUTGOING.get().start() else { return false };
+    load(|beside| {
+        if beside.gap.is_some() {
             return false;
-        };
-        *gap = Gap::open(end - *start, bytes);
-        gap.is_some()
+        }
+        beside.gap = Gap::open(end - start, bytes);
+        beside.gap.is_some()
     })
 }
 
@@ -203,23 +276,26 @@ pub(crate) fn let_results_have_gaps(have: bool) {
 
 /// Has `encode` encode a task's result at the end of a buffer of `start` bytes, and keeps what travels beside it for
 /// [`take_result`]: a shim's signature has no room for that.
+#[inline]
 pub(crate) fn encode_result<E>(start: usize, encode: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
     let (encoded, beside) = sending_large(GAPS.get().then_some(start), encode);
     encoded?;
-    if !beside.descriptors.is_empty() || beside.gap.is_some() {
+    if beside.is_some() {
+        RESULT_IS_LADEN.set(true);
         RESULT.set(beside);
     }
     Ok(())
 }
 
-/// What [`encode_result`] has kept since this was last asked.
-pub(crate) fn take_result() -> Beside {
-    RESULT.take()
+/// What [`encode_result`] has kept since this was last asked; `None` nearly always.
+#[inline]
+pub(crate) fn take_result() -> Option<Box<Beside>> {
+    if RESULT_IS_LADEN.take() { RESULT.take() } else { None }
 }
 
 /// Whether this thread encodes a message that can carry descriptors: that of a private channel to a process of ours.
 pub(crate) fn is_sending() -> bool {
-    OUTGOING.with_borrow(Option::is_some)
+    OUTGOING.get().part().is_some()
 }
 
 /// Has `decode` decode a message with which `descriptors` have come: those of another, within which this one is decoded, are
@@ -230,45 +306,50 @@ pub(crate) fn receiving<R>(descriptors: Vec<Descriptor>, decode: impl FnOnce() -
 
 /// Says that the arguments of the call are decoded: from here on their descriptors are open for as long as the task holds
 /// on to them. A connection that it lets go of is closed then, and not when the task ends.
+#[inline]
 pub(crate) fn arrived() {
-    INCOMING.with_borrow_mut(|incoming| {
-        if let Some(incoming) = incoming {
-            incoming.own.clear();
-        }
-    });
+    if HAS_COME.get() {
+        INCOMING.with_borrow_mut(|incoming| incoming.iter_mut().for_each(|incoming| incoming.own.clear()));
+    }
 }
 
 /// The same of a call: the descriptors of its own arguments, and of bound ones.
 pub(crate) fn receiving_call<R>(own: Vec<Descriptor>, bound: Vec<Descriptor>, decode: impl FnOnce() -> R) -> R {
-    let _before = Restored(&INCOMING, INCOMING.replace(Some(Incoming { own, bound })));
+    /// Puts back what is around this message.
+    struct Before(Option<Incoming>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            HAS_COME.set(self.0.is_some());
+            INCOMING.set(self.0.take());
+        }
+    }
+    HAS_COME.set(true);
+    let _before = Before(INCOMING.replace(Some(Incoming { own, bound })));
     decode()
 }
 
 impl Serialize for Descriptor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let number = OUTGOING.with_borrow_mut(|outgoing| match outgoing {
-            Some(outgoing) => outgoing.number(self),
-            None => Err("it holds an open descriptor, which can travel as an argument or a result of a task, as an \
-                         argument of a process, and through a pipe, and nowhere else"),
-        });
+        let number = OUTGOING.get().part().map_or(
+            Err("it holds an open descriptor, which can travel as an argument or a result of a task, as an argument of a \
+                 process, and through a pipe, and nowhere else"),
+            |part| load(|beside| number(&mut beside.descriptors, part, self)),
+        );
         number.map_err(S::Error::custom)?.serialize(serializer)
     }
 }
 
-impl Outgoing {
-    /// The number that stands for `descriptor` among the bytes.
-    fn number(&mut self, descriptor: &Descriptor) -> Result<u32, &'static str> {
-        let flag = if self.part == Part::Bound { BOUND } else { 0 };
-        let descriptors = &mut self.beside.descriptors;
-        if let Some(known) = descriptors.iter().position(|known| Arc::ptr_eq(&known.0, &descriptor.0)) {
-            return Ok(known as u32 | flag);
-        }
-        if descriptors.len() >= MOST {
-            return Err("it would be the 254th open descriptor of one message, and the kernel passes on 253");
-        }
-        descriptors.push(descriptor.clone());
-        Ok((descriptors.len() as u32 - 1) | flag)
+/// The number that stands for `descriptor` among the bytes.
+fn number(descriptors: &mut Vec<Descriptor>, part: Part, descriptor: &Descriptor) -> Result<u32, &'static str> {
+    let flag = if part == Part::Bound { BOUND } else { 0 };
+    if let Some(known) = descriptors.iter().position(|known| Arc::ptr_eq(&known.0, &descriptor.0)) {
+        return Ok(known as u32 | flag);
     }
+    if descriptors.len() >= MOST {
+        return Err("it would be the 254th open descriptor of one message, and the kernel passes on 253");
+    }
+    descriptors.push(descriptor.clone());
+    Ok((descriptors.len() as u32 - 1) | flag)
 }
 
 impl<'de> Deserialize<'de> for Descriptor {

@@ -41,7 +41,7 @@ pub(super) fn run_hook(hook: ExitHook, slot: u32) -> Farewell {
         }
         None => fail(&mut bytes, Status::NotDeserializable, "is not in this executable"),
     };
-    let status = if !take_result().descriptors.is_empty() {
+    let status = if take_result().is_some_and(|beside| !beside.descriptors.is_empty()) {
         let text = "has a result that holds an open descriptor, which only results of tasks may";
         fail(&mut bytes, Status::NotSerializable, text)
     } else if bytes.len() > MOST_BYTES {

@@ -110,7 +110,7 @@ fn call(order: &Order, mut arrived: Arrived) -> (u8, Vec<u8>, Vec<Descriptor>) {
     let bytes = payload.bytes();
     let (bound, arguments) = bytes.split_at(bytes.len().min(order.bound as usize));
     let called = caught(|| receiving_call(own, bound_ones, || shim(bound, arguments, &mut out)));
-    let mut descriptors = take_result().descriptors;
+    let mut descriptors = take_result().map_or_else(Vec::new, |beside| beside.descriptors);
     let mut status = called.unwrap_or_else(|failure: Failure| {
         out.clear();
         put_failure(&mut out, failure, Status::Panicked as u8)

@@ -283,9 +283,7 @@ impl Worker {
         }
         let marks = self.output.as_mut().and_then(|output| output.marks(self.page));
         let beside = take_result();
-        if status == Status::Value as u8
-            && (!beside.descriptors.is_empty() || beside.gap.is_some() || self.out.len() >= LARGE)
-        {
+        if status == Status::Value as u8 && (beside.is_some() || self.out.len() >= LARGE) {
             return self.publish_with(position, marks, beside);
         }
         self.publish(position, status, marks, true)
@@ -322,12 +320,8 @@ impl Worker {
 
     /// Makes a value known with which descriptors travel, or that is so large that it is put aside.
     #[cold]
-    fn publish_with(
-        &mut self,
-        position: u32,
-        marks: Option<Marks>,
-        Beside { mut descriptors, gap }: Beside,
-    ) -> Result<(), End> {
+    fn publish_with(&mut self, position: u32, marks: Option<Marks>, beside: Option<Box<Beside>>) -> Result<(), End> {
+        let Beside { mut descriptors, gap } = beside.map_or_else(Beside::default, |beside| *beside);
         let value = Status::Value as u8;
         let length = self.out.len() + gap.as_ref().map_or(0, |gap| gap.len());
         // Where it cannot be put aside, and where it is too large, the usual way does.
