@@ -10,7 +10,7 @@ use crate::wire::aside::{ASIDE, LARGE};
 use crate::wire::codec::CodecError;
 use crate::wire::descriptor::{Descriptor, MOST, Parcel, sending_large};
 use crate::wire::frame::MOST_BYTES;
-use crate::wire::gap::{Gap, fill, put_aside};
+use crate::wire::gap::{Gap, put_aside};
 use crate::worker::panic_text;
 use crate::{TaskError, TaskErrorKind};
 
@@ -161,10 +161,8 @@ impl Chunk {
     /// Puts the arguments aside that begin at `start`, if there is a descriptor for them.
     #[cold]
     fn put_aside(&mut self, start: usize, length: usize, gap: Option<Box<Gap>>) -> io::Result<()> {
-        if self.descriptors.len() >= MOST {
-            return fill(gap, &mut self.bytes, start + 4);
-        }
-        if let Some(memory) = put_aside(gap, &mut self.bytes, start + 4)? {
+        let has_room = self.descriptors.len() < MOST;
+        if let Some(memory) = put_aside(gap, &mut self.bytes, start + 4, has_room)? {
             self.aside = length;
             self.descriptors.push(memory.into());
             self.bytes[start..].copy_from_slice(&ASIDE.to_le_bytes());

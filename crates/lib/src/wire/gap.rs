@@ -67,13 +67,19 @@ pub(crate) fn fill(gap: Option<Box<Gap>>, bytes: &mut Vec<u8>, start: usize) -> 
     gap.map_or(Ok(()), |gap| gap.fill(bytes, start))
 }
 
-/// Puts a message aside whose bytes begin at `start`, and takes them off there. Where memory is short they stay, and are
-/// whole.
+/// Puts a message aside whose bytes begin at `start`, and takes them off there. Where it `may` not be, or memory is short, they
+/// stay, and are whole.
 ///
 /// # Errors
 /// As of [`fill`].
-pub(crate) fn put_aside(gap: Option<Box<Gap>>, bytes: &mut Vec<u8>, start: usize) -> io::Result<Option<OwnedFd>> {
+pub(crate) fn put_aside(
+    gap: Option<Box<Gap>>,
+    bytes: &mut Vec<u8>,
+    start: usize,
+    may: bool,
+) -> io::Result<Option<OwnedFd>> {
     let memory = match gap {
+        gap if !may => return fill(gap, bytes, start).map(|()| None),
         None => Aside::put(&bytes[start..]).ok(),
         Some(gap) if gap.complete(&bytes[start..]).is_ok() => Some(gap.memory),
         Some(gap) => {
@@ -106,7 +112,7 @@ mod tests {
     #[test]
     fn a_message_is_whole_in_its_memory() {
         let (mut bytes, gap, whole) = message();
-        let memory = put_aside(gap, &mut bytes, 1).expect("is read").expect("there is memory");
+        let memory = put_aside(gap, &mut bytes, 1, true).expect("is read").expect("there is memory");
         assert!(Aside::open(&Descriptor::from(memory)).expect("sealed").bytes() == whole);
         assert_eq!(bytes, [9]);
     }
@@ -114,7 +120,7 @@ mod tests {
     #[test]
     fn a_message_is_whole_among_its_bytes() {
         let (mut bytes, gap, whole) = message();
-        fill(gap, &mut bytes, 1).expect("is read");
+        assert!(put_aside(gap, &mut bytes, 1, false).expect("is read").is_none(), "it may not be aside");
         assert!(bytes[0] == 9 && bytes[1..] == whole);
         fill(None, &mut bytes, 1).expect("nothing to do");
         assert!(bytes[1..] == whole);
@@ -125,7 +131,7 @@ mod tests {
         let (mut bytes, gap, whole) = message();
         let gap = gap.expect("large enough");
         close(gap.memory.as_fd()).expect("nobody has mapped it");
-        assert!(put_aside(Some(gap), &mut bytes, 1).expect("is read").is_none(), "it cannot be completed");
+        assert!(put_aside(Some(gap), &mut bytes, 1, true).expect("is read").is_none(), "it cannot be completed");
         assert!(bytes[0] == 9 && bytes[1..] == whole);
     }
 

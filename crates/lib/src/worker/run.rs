@@ -28,7 +28,7 @@ use crate::wire::claim;
 use crate::wire::codec::{decode, encode};
 use crate::wire::descriptor::{Beside, Descriptor, MOST, let_results_have_gaps, receiving_call, take_result};
 use crate::wire::frame::{HEADER, Header, Inbox, Kind, MOST_BYTES};
-use crate::wire::gap::{fill, put_aside};
+use crate::wire::gap::put_aside;
 use crate::wire::message::{Definition, Failure, MARKS, Marks, PRINTED, Setup, Status, tag, untag};
 
 /// The exit code of a worker that could not get ready, or could not go on.
@@ -326,8 +326,7 @@ impl Worker {
         let length = self.out.len() + gap.as_ref().map_or(0, |gap| gap.len());
         // Where it cannot be put aside, and where it is too large, the usual way does.
         let fits = (LARGE..=MOST_BYTES - MARKS).contains(&length) && descriptors.len() < MOST;
-        let aside = if fits { put_aside(gap, &mut self.out, 0) } else { fill(gap, &mut self.out, 0).map(|()| None) };
-        let Ok(aside) = aside else {
+        let Ok(aside) = put_aside(gap, &mut self.out, 0, fits) else {
             let status = fail(&mut self.out, Status::NotSerializable, "has a result that cannot be read back");
             return self.publish(position, status, marks, true);
         };
