@@ -28,7 +28,7 @@ pub(crate) struct Total {
 pub(crate) fn prepare(file: &Path, rows: u32) -> rusqlite::Result<i64> {
     let mut connection = Connection::open(file)?;
     connection.busy_timeout(PATIENCE)?;
-    if !connection.table_exists(None, "sale")? {
+    if !is_filled(&connection)? {
         fill(&mut connection, rows)?;
     }
     // Of a table that was there before, this also says whether it has the columns.
@@ -38,7 +38,7 @@ pub(crate) fn prepare(file: &Path, rows: u32) -> rusqlite::Result<i64> {
 /// All or nothing: of a program that is killed meanwhile no half of a table is left.
 fn fill(connection: &mut Connection, rows: u32) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if transaction.table_exists(None, "sale")? {
+    if is_filled(&transaction)? {
         // Another program has just made it: this one has waited for it.
         return Ok(());
     }
@@ -51,6 +51,11 @@ fn fill(connection: &mut Connection, rows: u32) -> rusqlite::Result<()> {
     drop(insert);
     transaction.execute_batch("CREATE INDEX sale_account ON sale (account)")?;
     transaction.commit()
+}
+
+/// Whether the table is there. (`table_exists` would believe what the connection has read of the file before.)
+fn is_filled(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT EXISTS (SELECT * FROM sqlite_schema WHERE name = 'sale')", [], |row| row.get(0))
 }
 
 /// The same numbers in every run: Knuth's generator MMIX, of which the upper bits are good.
