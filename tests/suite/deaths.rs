@@ -100,11 +100,14 @@ fn workers_that_die_for_nothing_too_often_break_the_pool(method: StartMethod) {
         signal(pids[0], Signal::SIGKILL);
         let replaced = |now: &Vec<u32>| now.len() == 2 && !now.contains(&pids[0]);
         wait_until("it is replaced", SOON, || pool.worker_pids(), replaced);
+        assert_eq!(pool.broken(), None);
     }
     signal(whole_gang(&pool, 2)[1], Signal::SIGKILL);
     wait_until("the gang is gone", SOON, || pool.worker_pids(), Vec::is_empty);
     let error = pool.apply(square, (3,)).unwrap_err();
     assert_eq!(error.kind(), TaskErrorKind::PoolBroken);
+    let cause = pool.broken().unwrap();
+    assert!(error.message().ends_with(&cause), "{cause:?} is not why {error}");
     for part in
         ["more than 4 times within 3600s", "restart_intensity", "worker 1 was killed by SIGKILL while it had no task"]
     {

@@ -56,11 +56,13 @@ fn killed_guardian_is_replaced_or_breaks_the_pool(method: StartMethod) {
         drop(lazy);
         let error = within("a late call", SOON, || pool.apply(square, (1,))).unwrap_err();
         assert_eq!(error.kind(), TaskErrorKind::PoolBroken, "{error}");
+        assert!(pool.broken().unwrap().contains("guardian"), "{:?}", pool.broken());
         nothing_is_left();
         within("close and join", Duration::from_secs(3), || finish(pool));
         return;
     }
     wait_until("there is another", SOON, || pool.guardian_pid(), |now| now.is_some() && *now != first);
+    assert_eq!(pool.broken(), None);
     Gate::new("open").open();
     // What ran is lost, everything else goes on.
     let error = running.get_timeout(SOON).unwrap().unwrap_err();

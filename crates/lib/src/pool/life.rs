@@ -2,6 +2,8 @@
 
 use super::Pool;
 use super::status::WorkerStatus;
+use crate::supervisor::core::Core;
+use crate::supervisor::state::Phase;
 use crate::{Containment, Error};
 
 impl Pool {
@@ -78,6 +80,23 @@ impl Pool {
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerStatus> {
         self.gang().workers()
+    }
+
+    /// Why the pool can run nothing any more, if that is so: tasks end as [`PoolBroken`](crate::TaskErrorKind::PoolBroken), for good. A
+    /// program that has to go on working builds another pool, or ends. That workers are just being replaced is no such cause.
+    ///
+    /// ```
+    /// let pool = ganger::Pool::new(1)?;
+    /// assert_eq!(pool.broken(), None);
+    /// # Ok::<(), ganger::Error>(())
+    /// ```
+    #[must_use]
+    pub fn broken(&self) -> Option<String> {
+        if self.gang().foreign() {
+            return None;
+        }
+        let cause = |core: &Core| core.cause.clone().unwrap_or_default();
+        self.gang().supervisor.with_core(|core| (core.phase() == Phase::Broken).then(|| cause(core)))
     }
 
     /// What holds on this machine for the workers of this pool and for what they start, and what does not: found out by
