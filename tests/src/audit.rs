@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use crate::proc::{descriptors, threads};
@@ -68,11 +69,12 @@ fn shared() -> BTreeSet<String> {
     names.filter(|name| !name.starts_with("ganger-test-") || name.ends_with(&own_mark())).collect()
 }
 
-/// Whether a process has this shared memory. After a case there are only those of other programs: marked ones are counted.
+/// Whether a process has this shared memory. After a case there are only those of other programs: marked ones are counted. By
+/// its number, since the name under which it was mapped may be another (`sem_open` maps a file, and names it then).
 fn somebody_maps(name: &str) -> bool {
-    let path = format!("/dev/shm/{name}");
+    let Ok(known) = fs::metadata(format!("/dev/shm/{name}")) else { return true };
+    let number = format!(" {} ", known.ino());
+    let has_it = |maps: String| maps.lines().any(|line| line.contains(&number) && line.contains("/dev/shm/"));
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes
-        .filter_map(|process| fs::read_to_string(process.path().join("maps")).ok())
-        .any(|maps| maps.contains(&path))
+    processes.filter_map(|process| fs::read_to_string(process.path().join("maps")).ok()).any(has_it)
 }
