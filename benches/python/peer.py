@@ -1,18 +1,11 @@
-"""The CPython side of the benches.
-
-It reads one command a line on standard input, with its arguments as JSON, and writes one JSON answer a line on standard
-output: `apply {"count": 2000}`. So both sides are measured in turns, and an idle pool here waits without using a processor.
-"""
+"""The CPython side of the rows that are no tutorial's: one pool of 2, and what is asked of it."""
 
 import collections
-import json
 import multiprocessing
 import os
-import platform
-import sys
-import time
 
-MASK = (1 << 64) - 1
+from digits import make_rows
+from serving import serve, timed
 
 
 def noop(x):
@@ -41,30 +34,11 @@ def add_one_by_one(totals, count):
     return timed(additions)[0]
 
 
-def make_rows(count, width, seed):
-    """The same digits as `data.rs` makes: Knuth's MMIX generator, its upper bits modulo 10."""
-    rows = []
-    state = seed
-    for _ in range(count):
-        row = []
-        for _ in range(width):
-            state = (state * 6364136223846793005 + 1442695040888963407) & MASK
-            row.append((state >> 33) % 10)
-        rows.append(row)
-    return rows
-
-
 def produce(queue, begin, count):
     queue.put(0)
     begin.get()
     for number in range(count):
         queue.put(number)
-
-
-def timed(function):
-    start = time.perf_counter()
-    value = function()
-    return time.perf_counter() - start, value
 
 
 def counted(seconds, values):
@@ -80,9 +54,6 @@ class Peer:
         self.manager = None
         self.totals = None
         self.range = (0, 0)
-
-    def hello(self):
-        return {"version": platform.python_version(), "start_method": multiprocessing.get_start_method()}
 
     def apply(self, count, base):
         def calls():
@@ -108,6 +79,7 @@ class Peer:
         seconds, total = timed(lambda: sum(queue.get() for _ in range(count)))
         producer.join()
         return {"seconds": seconds, "sum": total}
+
     def manager_add(self, count):
         if self.totals is None:
             # Kept: its process ends with it.
@@ -141,11 +113,7 @@ class Peer:
 
 def main():
     with multiprocessing.Pool(2) as pool:
-        peer = Peer(pool)
-        for line in sys.stdin:
-            command, _, arguments = line.partition(" ")
-            answer = getattr(peer, command.strip())(**json.loads(arguments or "{}"))
-            print(json.dumps(answer), flush=True)
+        serve(Peer(pool))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::memory::{Size, kib};
+use crate::pays::{Payload, start_cost, task_cost};
+use crate::rows::start_and_square;
 
 /// How many bytes the bare ping-pong sends each way: as many as the number that `apply` takes and returns.
 pub(crate) const PAYLOAD: usize = 8;
@@ -22,7 +24,7 @@ pub(crate) const PAYLOAD: usize = 8;
 /// How many bytes every measuring helper touches and gives back last: see [`Ballast`].
 const SPARE: usize = 256 << 20;
 
-/// How long a helper may take; it is killed afterwards.
+/// How long a helper may take that measures one thing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which helper.
@@ -32,6 +34,12 @@ pub(crate) enum Mode {
     Echo,
     /// Builds a pool of 2 and applies one task.
     FirstResult { method: StartMethod, ballast: Ballast },
+    /// Squares numbers by a pool of 2 that is started for it, and ended.
+    Squares { method: StartMethod },
+    /// Runs tasks of all lengths with this payload, in a loop and in a pool.
+    TaskCost { method: StartMethod, payload: Payload, quick: bool },
+    /// Starts and ends pools, alone and for work.
+    StartCost { method: StartMethod, quick: bool },
     /// Forks `count` times, one after the other.
     BareForks { count: u32, ballast: Ballast },
 }
@@ -64,6 +72,9 @@ pub(crate) fn run(mode: &Mode) -> Result<()> {
     match *mode {
         Mode::Echo => echo(),
         Mode::FirstResult { method, ballast } => answer(ballast, || first_result(method)),
+        Mode::Squares { method } => say(&start_and_square(method)?),
+        Mode::TaskCost { method, payload, quick } => say(&task_cost(method, payload, quick)?),
+        Mode::StartCost { method, quick } => say(&start_cost(method, quick)?),
         Mode::BareForks { count, ballast } => answer(ballast, || bare_forks(count)),
     }
 }
@@ -90,7 +101,12 @@ fn answer(ballast: Ballast, measure: impl FnOnce() -> Result<Times>) -> Result<(
     let Times { time, whole } = measure()?;
     drop(black_box(held));
     let whole_seconds = whole.as_ref().map(Duration::as_secs_f64);
-    println!("{}", serde_json::to_string(&Answer { seconds: time.as_secs_f64(), whole_seconds, resident_kib })?);
+    say(&Answer { seconds: time.as_secs_f64(), whole_seconds, resident_kib })
+}
+
+/// Writes the one answer that [`ask`] reads.
+fn say(answer: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string(answer)?);
     Ok(())
 }
 
@@ -120,6 +136,11 @@ fn bare_forks(count: u32) -> Result<Times> {
 
 /// Starts this program as a measuring helper and returns what it says.
 pub(crate) fn ask<A: DeserializeOwned>(arguments: &[&str]) -> Result<A> {
+    ask_within(PATIENCE, arguments)
+}
+
+/// As [`ask`], of a helper that may take so long; it is killed afterwards.
+pub(crate) fn ask_within<A: DeserializeOwned>(patience: Duration, arguments: &[&str]) -> Result<A> {
     let mut command = Command::new(std::env::current_exe()?);
     let mut child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let mut output = child.stdout.take().expect("the output was asked for");
@@ -130,12 +151,12 @@ pub(crate) fn ask<A: DeserializeOwned>(arguments: &[&str]) -> Result<A> {
         let _ = output.read_to_string(&mut text);
         let _ = send.send(text);
     });
-    let text = said.recv_timeout(PATIENCE);
+    let text = said.recv_timeout(patience);
     if text.is_err() {
         child.kill()?;
     }
     let status = child.wait()?;
-    let text = text.map_err(|_| format!("helper {arguments:?} did not end within {PATIENCE:?}"))?;
+    let text = text.map_err(|_| format!("helper {arguments:?} did not end within {patience:?}"))?;
     if !status.success() {
         return Err(format!("helper {arguments:?} failed: {status}").into());
     }

@@ -4,21 +4,24 @@
 //! library is right is for the tests to say.
 
 mod args;
+mod contest;
 mod data;
 mod helper;
 mod machine;
 mod measure;
 mod memory;
+mod pays;
 mod pids;
 mod python;
 mod rows;
+mod scratch;
 mod stats;
 mod table;
 
 use std::error::Error;
 use std::process::ExitCode;
 
-use args::Request;
+use args::{Plots, Request};
 
 /// What goes wrong here is shown to a person, once.
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
             Ok(())
         }
         Request::Measure(options) => measure::run(&options),
+        Request::Plot(Plots { directory, page, redraw: true, .. }) => pays::redraw(&directory, page.as_deref()),
+        Request::Plot(Plots { directory, page, quick, .. }) => pays::run(&directory, page.as_deref(), quick),
         Request::Helper(mode) => helper::run(&mode),
     };
     match result {

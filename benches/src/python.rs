@@ -1,5 +1,6 @@
-//! The CPython side: `peer.py` in a process of its own, which is asked to run something and says how long it took.
+//! The CPython side: a script in a process of its own, which is asked to run something and says how long it took.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -11,8 +12,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::Result;
+use crate::contest::{Contestant, Turn};
 
-const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/peer.py");
+/// Where the scripts are.
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
+/// The script of those rows that have none of their own.
+const PEER: &str = "peer.py";
 
 /// How long one answer may take; the peer is killed afterwards.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What stands in the table when there is no `python3`.
 pub(crate) const MISSING: &str = "no python3";
 
-/// A running CPython with a pool of 2, which is made before the first answer.
+/// A running CPython. Pools of its own are made before the first answer.
 #[derive(Debug)]
 pub(crate) struct Python {
     child: Child,
@@ -37,10 +42,14 @@ struct Hello {
 }
 
 impl Python {
-    /// Starts the `python3` on the path; there may be none.
+    /// Starts the `python3` on the path with the script that has a pool of 2; there may be none.
     pub(crate) fn start() -> Result<Option<Self>> {
+        Self::start_script(PEER)
+    }
+
+    fn start_script(script: &str) -> Result<Option<Self>> {
         let mut command = Command::new("python3");
-        command.arg("-B").arg(PEER).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg("-B").arg(format!("{SCRIPTS}/{script}")).stdin(Stdio::piped()).stdout(Stdio::piped());
         // A group of its own: killing only the peer would leave its workers, which CPython's pool does not end then.
         let mut child = match command.process_group(0).spawn() {
             Ok(child) => child,
@@ -71,6 +80,46 @@ impl Python {
         let answer = self.answers.recv_timeout(PATIENCE);
         let answer = answer.map_err(|error| format!("CPython did not answer to {command:?}: {error}"))?;
         Ok(serde_json::from_str(&answer)?)
+    }
+}
+
+/// CPython as one or more contestants, each of which may ask it; or the lack of it.
+pub(crate) struct Peer {
+    name: String,
+    python: Option<RefCell<Python>>,
+}
+
+impl Peer {
+    /// Starts `python3` with this script; there may be none.
+    pub(crate) fn start(script: &str) -> Result<Self> {
+        let python = Python::start_script(script)?;
+        let name = python.as_ref().map_or_else(|| MISSING.to_owned(), Python::name);
+        Ok(Self { name, python: python.map(RefCell::new) })
+    }
+
+    /// Has it prepare something; nothing happens where there is no Python.
+    pub(crate) fn prepare(&self, command: &str, arguments: &Value) -> Result<()> {
+        match &self.python {
+            Some(python) => python.borrow_mut().ask::<Value>(command, arguments).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Has it run `command` once.
+    pub(crate) fn turn<A: DeserializeOwned>(&self, command: &str, arguments: &Value) -> Result<Turn<A>> {
+        match &self.python {
+            Some(python) => python.borrow_mut().ask(command, arguments),
+            None => Ok(Turn::Skipped { skip: MISSING.to_owned() }),
+        }
+    }
+
+    /// One that runs `command` with these arguments whenever it is its turn.
+    pub(crate) fn contestant<'a, A: DeserializeOwned>(
+        &'a self,
+        command: &'a str,
+        arguments: Value,
+    ) -> Contestant<'a, A> {
+        Contestant::new(format!("{}: {command}", self.name), move || self.turn(command, &arguments))
     }
 }
 

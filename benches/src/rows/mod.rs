@@ -1,4 +1,4 @@
-//! The rows of the table, one promise each.
+//! The rows of the table, one question each.
 
 mod apply;
 mod broadcast;
@@ -11,31 +11,25 @@ mod queue;
 mod shared;
 mod start;
 mod stream;
-
-use std::fmt::{self, Display};
-use std::str::FromStr;
+mod tutorials;
 
 use serde::Serialize;
+
+pub(crate) use tutorials::squares::start_and_square;
 
 use crate::Result;
 use crate::stats::Series;
 use crate::table::{Bound, Line};
 
-/// Which promise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Row {
-    Apply,
-    Imap,
-    Map,
-    Start,
-    Stream,
-    Bytes,
-    Shared,
-    Broadcast,
-    Pipe,
-    Queue,
-    Manager,
+/// The name of the group of the tutorials' workloads.
+const TUTORIALS: &str = "tutorials";
+
+/// One question, and what answers it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    group: Option<&'static str>,
+    measure: fn(quick: bool) -> Result<Report>,
 }
 
 /// What was found out about it.
@@ -50,72 +44,80 @@ pub(crate) struct Report {
 impl Report {
     /// The report about a row that could not be measured.
     pub(crate) fn failed(row: Row, why: &str) -> Self {
-        let lines = vec![Line::without_ratio(row.as_str(), "failed", "-", Bound::None)];
+        let lines = vec![Line::without_ratio(row.name, "failed", "-", Bound::None)];
         Self { lines, notes: vec![format!("FAILED: {why}")], runs: Vec::new() }
+    }
+
+    /// Adds what another contest about the same question has found out.
+    fn append(&mut self, other: Self) {
+        self.lines.extend(other.lines);
+        self.notes.extend(other.notes);
+        self.runs.extend(other.runs);
     }
 }
 
-impl Row {
-    pub(crate) const ALL: [Self; 11] = [
-        Self::Apply,
-        Self::Imap,
-        Self::Map,
-        Self::Start,
-        Self::Stream,
-        Self::Bytes,
-        Self::Shared,
-        Self::Broadcast,
-        Self::Pipe,
-        Self::Queue,
-        Self::Manager,
-    ];
+/// All rows, in the order of their numbers.
+pub(crate) const ROWS: [Row; 22] = [
+    Row::new("apply", apply::measure),
+    Row::new("imap", imap::measure),
+    Row::new("map", map::measure),
+    Row::new("start", start::measure),
+    Row::new("stream", stream::measure),
+    Row::new("bytes", bytes::measure),
+    Row::new("shared", shared::measure),
+    Row::new("broadcast", broadcast::measure),
+    Row::new("pipe", pipe::measure),
+    Row::new("queue", queue::measure),
+    Row::new("manager", manager::measure),
+    Row::of_tutorial("transactions", tutorials::transactions::measure),
+    Row::of_tutorial("counts", tutorials::counts::measure),
+    Row::of_tutorial("frame", tutorials::frame::measure),
+    Row::of_tutorial("squares", tutorials::squares::measure),
+    Row::of_tutorial("naps", tutorials::naps::measure),
+    Row::of_tutorial("files", tutorials::files::measure),
+    Row::of_tutorial("sums", tutorials::sums::measure),
+    Row::of_tutorial("lists", tutorials::lists::measure),
+    Row::of_tutorial("images", tutorials::images::measure),
+    Row::of_tutorial("texts", tutorials::texts::measure),
+    Row::of_tutorial("array", tutorials::array::measure),
+];
 
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Apply => "apply",
-            Self::Imap => "imap",
-            Self::Map => "map",
-            Self::Start => "start",
-            Self::Stream => "stream",
-            Self::Bytes => "bytes",
-            Self::Shared => "shared",
-            Self::Broadcast => "broadcast",
-            Self::Pipe => "pipe",
-            Self::Queue => "queue",
-            Self::Manager => "manager",
-        }
+impl Row {
+    const fn new(name: &'static str, measure: fn(bool) -> Result<Report>) -> Self {
+        Self { name, group: None, measure }
+    }
+
+    const fn of_tutorial(name: &'static str, measure: fn(bool) -> Result<Report>) -> Self {
+        Self { name, group: Some(TUTORIALS), measure }
     }
 
     /// Measures it; `quick` asks for fewer rounds.
     pub(crate) fn measure(self, quick: bool) -> Result<Report> {
-        match self {
-            Self::Apply => apply::measure(quick),
-            Self::Imap => imap::measure(quick),
-            Self::Map => map::measure(quick),
-            Self::Start => start::measure(quick),
-            Self::Stream => stream::measure(quick),
-            Self::Bytes => bytes::measure(quick),
-            Self::Shared => shared::measure(quick),
-            Self::Broadcast => broadcast::measure(quick),
-            Self::Pipe => pipe::measure(quick),
-            Self::Queue => queue::measure(quick),
-            Self::Manager => manager::measure(quick),
+        (self.measure)(quick)
+    }
+}
+
+/// The names of the rows that `text` stands for: of one, by its name or its number, or of a group.
+pub(crate) fn named(text: &str) -> std::result::Result<Vec<&'static str>, String> {
+    let rows = (1..).zip(ROWS);
+    let found = rows.filter(|(number, row)| {
+        text == row.name || row.group.is_some_and(|group| text == group) || text == number.to_string()
+    });
+    let found: Vec<_> = found.map(|(_, row)| row.name).collect();
+    if found.is_empty() { Err(format!("there is no row {text:?}")) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_called_by_name_number_and_group() {
+        for (number, row) in (1..).zip(ROWS) {
+            assert_eq!(named(row.name), Ok(vec![row.name]));
+            assert_eq!(named(&number.to_string()), Ok(vec![row.name]));
         }
-    }
-}
-
-impl Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Row {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let mut rows = (1..).zip(Self::ALL);
-        let found = rows.find(|(number, row)| text == row.as_str() || text == number.to_string());
-        found.map(|(_, row)| row).ok_or_else(|| format!("there is no row {text:?}"))
+        assert_eq!(named(TUTORIALS).map(|rows| rows.len()), Ok(11));
+        assert!(named("0").is_err());
     }
 }

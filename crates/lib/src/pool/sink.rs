@@ -189,6 +189,16 @@ impl Sink {
 
     /// Changes the state and lets everybody who waits look at it.
     pub(crate) fn change(&self, change: impl FnOnce(&mut SinkState)) -> Vec<Waker> {
+        let (wakers, somebody_waits) = self.change_quietly(change);
+        if somebody_waits {
+            self.stir();
+        }
+        wakers
+    }
+
+    /// As [`change`](Self::change), but threads that wait sleep on until [`stir`](Self::stir), which has to follow if this
+    /// says that there are some. Who makes many changes in a row wakes a reader once: it would sleep again between them.
+    pub(crate) fn change_quietly(&self, change: impl FnOnce(&mut SinkState)) -> (Vec<Waker>, bool) {
         let mut state = self.lock();
         change(&mut state);
         // The handle has resolved by now: whoever gets the lock next sees it done. Only then comes the callback.
@@ -197,9 +207,12 @@ impl Sink {
         {
             on_done();
         }
-        let wakers = std::mem::take(&mut state.wakers);
-        self.notify(state);
-        wakers
+        (std::mem::take(&mut state.wakers), state.waiting > 0)
+    }
+
+    /// Lets everybody who waits look at the state.
+    pub(crate) fn stir(&self) {
+        self.changed.notify_all();
     }
 
     /// Gives the lock back, and lets threads that wait look at what was changed under it.
@@ -207,7 +220,7 @@ impl Sink {
         let waiting = state.waiting;
         drop(state);
         if waiting > 0 {
-            self.changed.notify_all();
+            self.stir();
         }
     }
 
@@ -258,4 +271,26 @@ pub(crate) fn wake_all(wakers: Vec<Waker>) {
 /// When `limit` has passed; never, if that is beyond what the clock can say.
 pub(crate) fn deadline(limit: Duration) -> Option<Instant> {
     Instant::now().checked_add(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_is_woken_once_for_many_quiet_changes() {
+        let sink = Sink::default();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| sink.wait(None, |state| state.received > 0).received);
+            while sink.lock().waiting == 0 {
+                std::thread::yield_now();
+            }
+            for _ in 0..10 {
+                assert!(sink.change_quietly(|state| state.received += 1).1);
+            }
+            sink.stir();
+            assert_eq!(reader.join().expect("waiting does not panic"), 10);
+        });
+        assert!(!sink.change_quietly(|state| state.received += 1).1);
+    }
 }

@@ -77,7 +77,7 @@ impl Core {
     fn hand_over(&mut self, job: &Arc<Job>, batch: Batch, arguments: i64) {
         let window = self.look_ahead(job);
         let results = batch.bytes_of_values();
-        let wakers = job.sink.change(|state| {
+        let (wakers, somebody_waits) = job.sink.change_quietly(|state| {
             state.received += u64::from(batch.count());
             state.load.bytes += results - arguments;
             if !state.fixed {
@@ -88,6 +88,9 @@ impl Core {
             }
         });
         self.wakers.extend(wakers);
+        if somebody_waits && !self.readers.last().is_some_and(|last| Arc::ptr_eq(last, job)) {
+            self.readers.push(job.clone());
+        }
     }
 
     fn delivered(&mut self, job: &Job, first: u64, count: u32, worker: WorkerId, late: Option<Cause>) -> Batch {

@@ -95,6 +95,8 @@ pub(crate) struct Core {
     pub(crate) finishing: bool,
     /// To be woken when the lock is free.
     pub(super) wakers: Vec<Waker>,
+    /// Jobs for whose outcomes a thread waits that is to be woken when the lock is free, once for all of a turn.
+    pub(super) readers: Vec<Arc<Job>>,
     /// Links that have something to write.
     pub(super) unflushed: Vec<WorkerId>,
 }
@@ -144,6 +146,7 @@ impl Core {
             short: false,
             finishing: false,
             wakers: Vec::new(),
+            readers: Vec::new(),
             unflushed: Vec::new(),
         })
     }
@@ -470,6 +473,10 @@ impl Core {
     /// Has these woken when the lock is free.
     pub(crate) fn wake_later(&mut self, wakers: Vec<Waker>) {
         self.wakers.extend(wakers);
+    }
+
+    pub(crate) fn take_readers(&mut self) -> Vec<Arc<Job>> {
+        std::mem::take(&mut self.readers)
     }
 
     pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {

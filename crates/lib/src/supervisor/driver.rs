@@ -127,10 +127,11 @@ impl Supervisor {
             self.publish(&mut core);
         }
         core.flush();
-        let wakers = core.take_wakers();
+        let (wakers, readers) = (core.take_wakers(), core.take_readers());
         let look = core.next_look();
         let calls = calls_driver(&core);
         drop(core);
+        readers.into_iter().for_each(|job| job.sink.stir());
         if self.oversleeps(look) || (calls && self.asleep_until.load(Ordering::SeqCst) != 0) {
             self.waker.wake();
         }
