@@ -133,4 +133,6 @@ mod pages {
     mod t4 {}
     #[doc = include_str!("../../../docs/guide/t5-images.md")]
     mod t5 {}
+    #[doc = include_str!("../../../docs/guide/when-it-pays.md")]
+    mod when_it_pays {}
 }
