@@ -15,8 +15,8 @@ pub(crate) use database::Database;
 pub(crate) use environment::warn_about_unknown;
 pub(crate) use limits::{Limits, Retries};
 pub(crate) use options::{
-    FormatChoice, InputOptions, Keep, MapOptions, OnError, OutputFormat, OutputOptions, ProgressChoice, RunOptions,
-    ShortRows, StartMethod,
+    FormatChoice, GangOptions, InputOptions, Keep, MapOptions, OnError, OutputFormat, OutputOptions, ProgressChoice,
+    RunOptions, ShortRows, StartMethod,
 };
 pub(crate) use settings::Settings;
 pub(crate) use show::show;
