@@ -23,7 +23,7 @@ impl Tutorial {
     fn new(name: &str) -> Self {
         let place = Place::new(name);
         let files = place.path("files");
-        fs::create_dir(&files).unwrap();
+        fs::create_dir(&files).expect("the test's directory is writable");
         Self { place, files }
     }
 
@@ -39,17 +39,22 @@ impl Tutorial {
         finish(self.command(flags), "")
     }
 
+    /// What is in the directory where the run makes its own.
+    fn made(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.files).expect("it was made");
+        entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    }
+
     /// Whether a file has come into this directory of the run's.
     fn has_begun(&self, name: &str) -> bool {
-        let roots = fs::read_dir(&self.files).unwrap().map(|entry| entry.unwrap().path().join(name));
-        roots.filter_map(|path| fs::read_dir(path).ok()).any(|mut entries| entries.next().is_some())
+        let directories = self.made().into_iter().map(|path| path.join(name));
+        directories.filter_map(|path| fs::read_dir(path).ok()).any(|mut files| files.next().is_some())
     }
 
     #[track_caller]
     fn has_left_nothing(&self) {
         self.place.audit();
-        let left: Vec<_> = fs::read_dir(&self.files).unwrap().collect();
-        assert!(left.is_empty(), "{left:?}");
+        assert_eq!(self.made(), Vec::<PathBuf>::new());
     }
 }
 
@@ -86,43 +91,41 @@ fn every_answer_is_equal_under_every_start_method() {
 
 /// Checks a page: a picture for each row but that of processes, a lane for each worker, no two bars at one time in it.
 fn check_page(path: &Path, rows: &[(&str, &str, &str)]) {
-    let page = fs::read_to_string(path).unwrap();
+    let page = fs::read_to_string(path).expect("it was written");
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
-    let document =
-        Document::parse_with_options(&page, ParsingOptions { allow_dtd: true, ..Default::default() }).unwrap();
-    let of = |node: Node<'_, '_>, name: &str, value: &str| {
-        node.descendants().filter(|it| it.attribute(name) == Some(value)).map(|it| it.id()).collect::<Vec<_>>()
-    };
-    let sections: Vec<Node<'_, '_>> = document.descendants().filter(|it| it.has_tag_name("section")).collect();
-    assert_eq!(sections.len(), rows.len() - 1);
-    assert!(page.contains("cubes by processes, and a queue."), "it has no picture");
-    for section in sections {
-        let title: String = section.descendants().filter(Node::is_text).take(4).filter_map(|it| it.text()).collect();
-        let lanes = of(section, "class", "lane");
-        let workers = if title.contains("3 workers") {
-            3
-        } else if title.contains("8 workers") {
-            8
-        } else {
-            2
+    let options = ParsingOptions { allow_dtd: true, ..Default::default() };
+    let document = Document::parse_with_options(&page, options).unwrap_or_else(|error| panic!("{error}"));
+    let sections = document.descendants().filter(|node| node.has_tag_name("section"));
+    let pictures = rows.iter().filter(|(_, workload, _)| !workload.ends_with("by processes, and a queue"));
+    assert_eq!((sections.clone().count(), pictures.clone().count()), (rows.len() - 1, rows.len() - 1));
+    for (section, (_, workload, _)) in sections.zip(pictures) {
+        let expected = match workload {
+            _ if workload.contains("8 workers") => 8,
+            _ if workload.contains("3 workers") || workload.contains("8 other ways") => 3,
+            _ => 2,
         };
-        let workers = if title.contains("8 other ways") { 3 } else { workers };
-        assert_eq!(lanes.len(), workers, "{title}");
+        let lanes = of_class(section, "lane");
+        assert_eq!(lanes.len(), expected, "{workload}");
         let mut bars = 0;
-        for (worker, lane) in lanes.into_iter().map(|id| document.get_node(id).unwrap()).enumerate() {
-            assert_eq!(lane.attribute("data-worker"), Some(worker.to_string().as_str()), "{title}");
-            let ends = |id| {
-                let bar: Node<'_, '_> = document.get_node(id).unwrap();
-                let number = |name| bar.attribute(name).unwrap().parse::<f64>().unwrap();
-                (number("x"), number("x") + number("width"))
-            };
-            let places: Vec<(f64, f64)> = of(lane, "class", "bar").into_iter().map(ends).collect();
+        for (worker, lane) in lanes.into_iter().enumerate() {
+            assert_eq!(lane.attribute("data-worker"), Some(worker.to_string().as_str()), "{workload}");
+            let places: Vec<(f64, f64)> = of_class(lane, "bar").into_iter().map(ends).collect();
             // Numbers of the page are rounded to a hundredth of a pixel.
-            assert!(places.windows(2).all(|pair| pair[0].1 <= pair[1].0 + 0.021), "{title}: {places:?}");
+            assert!(places.windows(2).all(|pair| pair[0].1 <= pair[1].0 + 0.021), "{workload}: {places:?}");
             bars += places.len();
         }
-        assert!((1..=150).contains(&bars), "{title}: {bars} bars");
+        assert!((1..=150).contains(&bars), "{workload}: {bars} bars");
     }
+}
+
+fn of_class<'a, 'b>(node: Node<'a, 'b>, class: &str) -> Vec<Node<'a, 'b>> {
+    node.descendants().filter(|node| node.attribute("class") == Some(class)).collect()
+}
+
+/// Where a bar begins and ends.
+fn ends(bar: Node<'_, '_>) -> (f64, f64) {
+    let number = |name| bar.attribute(name).and_then(|text| text.parse::<f64>().ok()).expect("it has a place");
+    (number("x"), number("x") + number("width"))
 }
 
 #[test]
