@@ -76,7 +76,7 @@ fn lane(scale: Scale, gang: &Gang, worker: u32) -> String {
         let room = bars.get(number + 1).map_or(WIDTH - RIGHT, |next| scale.place(next.start)) - left;
         let width = (scale.place(bar.end) - left).max(LEAST.min(room)).max(0.0);
         let busy = bar.work.as_secs_f64() / (bar.end - bar.start).as_secs_f64().max(1e-9);
-        content += &rectangle("bar", [left, top, width, LANE], 0.35 + 0.65 * busy.clamp(0.0, 1.0), &title(bar));
+        content += &rectangle("bar", [left, top, width, LANE], 0.5 + 0.5 * busy.clamp(0.0, 1.0), &title(bar));
     }
     let number = worker.to_string();
     element("g", &[("class", "lane"), ("data-worker", &number)], &content)
