@@ -1,8 +1,8 @@
 //! Where the time goes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ganger::{Pool, StartMethod};
+use ganger::{Pool, StartMethod, TaskSpan};
 use ganger_tests::wait_until;
 
 use crate::kit::{SOON, finish, pool, square};
@@ -12,6 +12,8 @@ pub(crate) const CONTRACT: crate::Contract = table![
     slowest_tasks_are_told_with_their_arguments,
     task_that_killed_its_worker_is_among_the_slowest,
     insights_outlive_recycled_workers_and_the_pool,
+    timeline_has_every_task_of_every_worker,
+    timeline_stays_as_small_as_was_asked_for,
 ];
 
 fn nap(millis: u64) -> u64 {
@@ -82,4 +84,49 @@ fn insights_outlive_recycled_workers_and_the_pool(method: StartMethod) {
     let total = other.insights().total();
     assert_eq!(total.tasks(), 100);
     assert!(total.processes() >= 20, "{}", total.processes());
+}
+
+fn timeline_has_every_task_of_every_worker(method: StartMethod) {
+    let pool = pool(method, 2);
+    pool.map(square, 0..1_000).unwrap();
+    assert!(pool.timeline().spans().is_empty(), "nobody has asked for it");
+    let before = Instant::now();
+    pool.record_timeline(10_000);
+    pool.map(nap, vec![5; 20]).unwrap();
+    let die = |x: i64| -> i64 {
+        nap(20);
+        std::process::exit(x as i32)
+    };
+    pool.apply(die, (3,)).unwrap_err();
+    let (timeline, after) = (pool.timeline(), Instant::now());
+    let spans = timeline.spans();
+    assert_eq!((spans.iter().map(TaskSpan::tasks).sum::<u64>(), timeline.missed()), (21, 0), "{spans:?}");
+    assert!(spans.iter().all(|span| before <= span.start() && span.start() <= span.end() && span.end() <= after));
+    for worker in 0..2 {
+        let lane: Vec<&TaskSpan> = spans.iter().filter(|span| span.worker() == worker).collect();
+        assert!(lane.windows(2).all(|pair| pair[0].end() <= pair[1].start()), "{lane:?}");
+    }
+    let naps = spans.iter().filter(|span| span.task().ends_with("::nap"));
+    assert!(naps.clone().all(|span| span.work() >= Duration::from_millis(5)), "{spans:?}");
+    let mut indices: Vec<u64> = naps.map(TaskSpan::index).collect();
+    indices.sort_unstable();
+    assert!(indices.iter().copied().eq(0..20), "{indices:?}");
+    let last = spans.iter().find(|span| span.task().contains("timeline_has")).unwrap();
+    assert!(last.work() >= Duration::from_millis(20), "it has ended with its worker: {last:?}");
+    finish(pool);
+}
+
+fn timeline_stays_as_small_as_was_asked_for(method: StartMethod) {
+    let pool = pool(method, 2);
+    pool.record_timeline(50);
+    pool.map(square, 0..50_000).unwrap();
+    pool.map(nap, vec![1; 200]).unwrap();
+    let timeline = pool.timeline();
+    let spans = timeline.spans();
+    assert!(spans.len() <= 50, "{}", spans.len());
+    assert_eq!((spans.iter().map(TaskSpan::tasks).sum::<u64>(), timeline.missed()), (50_200, 0));
+    // A new recording begins with nothing.
+    pool.record_timeline(50);
+    assert!(pool.timeline().spans().is_empty());
+    finish(pool);
 }

@@ -1,6 +1,8 @@
 //! The parser of the command line, made from the flag table.
 
 use crate::config::checked_pin;
+#[cfg(feature = "tutorial")]
+use crate::flags::flag;
 use crate::flags::{FLAGS, Flag, Kind};
 use crate::{exit, hint};
 use clap::builder::PossibleValuesParser;
@@ -21,6 +23,7 @@ pub(crate) fn command() -> Command {
         .arg_required_else_help(true)
         .after_help(exit_codes())
         .subcommand(map())
+        .subcommands(tutorial())
         .subcommand(Command::new("tasks").about("Lists the tasks with signature and description"))
         .subcommand(
             Command::new("doctor")
@@ -46,6 +49,49 @@ pub(crate) fn map() -> Command {
         .before_help(MAP_EXAMPLES.replace("ganger map", &format!("{} map", hint::program())))
         .after_help(format!("{BINDING}\n\n{}", exit_codes()))
 }
+
+/// Returns the parser of `ganger tutorial`.
+#[cfg(feature = "tutorial")]
+fn tutorial() -> Option<Command> {
+    use clap::builder::{PossibleValue, TypedValueParser};
+    use ganger_tutorial::Tutorial;
+
+    let known = Tutorial::ALL.map(|it| PossibleValue::new(it.as_str()).help(it.subject()));
+    let switch =
+        |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    let command = Command::new("tutorial")
+        .about("Runs what the tutorials on multiprocessing do, in one process and in a gang, and compares")
+        .arg(
+            Arg::new("tutorials")
+                .value_name("T1..T5")
+                .num_args(0..)
+                .ignore_case(true)
+                .value_parser(PossibleValuesParser::new(known).try_map(|name| name.parse::<Tutorial>()))
+                .help("Run these; without any, all"),
+        )
+        .arg(switch("quick", "Run small workloads, which takes about a second").conflicts_with("full"))
+        .arg(switch("full", "Run the largest workloads that the tutorials have, which takes minutes"))
+        .arg(
+            Arg::new("timeline")
+                .long("timeline")
+                .value_name("FILE")
+                .value_parser(clap::value_parser!(std::path::PathBuf))
+                .help("Draw which worker ran what when, as a page of HTML"),
+        )
+        .args(TUTORIAL_SETTINGS.iter().map(|name| argument(flag(name)).help_heading(None::<&str>)))
+        .after_help("Files that are needed are made in the temporary directory (TMPDIR), and removed at the end.");
+    Some(command)
+}
+
+/// There is none in a program without it.
+#[cfg(not(feature = "tutorial"))]
+fn tutorial() -> Option<Command> {
+    None
+}
+
+/// Holds the names of the settings that `ganger tutorial` shares with `ganger map`.
+#[cfg(feature = "tutorial")]
+pub(crate) const TUTORIAL_SETTINGS: [&str; 2] = ["workers", "start-method"];
 
 const BINDING: &str = "\
 Each flag has an environment twin: GANGER_ and its name, such as GANGER_START_METHOD. Flags win. A repeatable flag's twin \

@@ -2,6 +2,8 @@
 
 mod doctor;
 mod tasks;
+#[cfg(feature = "tutorial")]
+mod tutorial;
 
 use crate::config::{self, MapOptions, Settings};
 use crate::exit::{self, Abort};
@@ -46,6 +48,8 @@ fn command() -> Result<u8, Abort> {
     config::warn_about_unknown();
     match matches.subcommand() {
         Some(("map", matches)) => map(matches),
+        #[cfg(feature = "tutorial")]
+        Some(("tutorial", matches)) => tutorial::run(matches),
         Some(("tasks", _)) => print(&tasks::list(&registered()?)),
         Some(("doctor", _)) => print(&doctor::examine()),
         Some(("config", matches)) => show_config(matches),

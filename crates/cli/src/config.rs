@@ -14,6 +14,8 @@ pub(crate) use attributes::checked_pin;
 pub(crate) use database::Database;
 pub(crate) use environment::warn_about_unknown;
 pub(crate) use limits::{Limits, Retries};
+#[cfg(feature = "tutorial")]
+pub(crate) use options::GangOptions;
 pub(crate) use options::{
     FormatChoice, InputOptions, Keep, MapOptions, OnError, OutputFormat, OutputOptions, ProgressChoice, RunOptions,
     ShortRows, StartMethod,

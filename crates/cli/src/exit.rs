@@ -2,7 +2,7 @@
 
 /// All records gave a result.
 pub(crate) const OK: u8 = 0;
-/// Some records failed under `--on-error report`.
+/// Some records failed under `--on-error report`, or some answers of `tutorial` are not the sequential ones.
 pub(crate) const FAILURES: u8 = 1;
 /// The command line, a variable or a setting is wrong.
 pub(crate) const USAGE: u8 = 2;
@@ -22,7 +22,7 @@ pub(crate) const READER_GONE: u8 = 141;
 /// Lists every code with its meaning, for the help.
 pub(crate) const CODES: [(u8, &str); 9] = [
     (OK, "all records gave a result"),
-    (FAILURES, "some records failed (--on-error report)"),
+    (FAILURES, "some records failed (--on-error report), or some answers of `tutorial` are not equal"),
     (USAGE, "wrong usage, variable or setting"),
     (STOPPED, "stopped at the first failure (--on-error stop), or at the last that --fail-after allows"),
     (BAD_RECORD, "a record cannot be read or converted (--on-error stop)"),

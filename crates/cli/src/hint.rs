@@ -25,6 +25,11 @@ pub(crate) fn add(error: &mut Error, is_task: impl Fn(&str) -> bool) {
     }
 }
 
+/// Whether the command that was asked for is about a task, which has arguments of its own.
+fn has_task() -> bool {
+    std::env::args_os().nth(1).is_some_and(|command| command == "map" || command == "config")
+}
+
 fn hint(error: &Error, is_task: impl Fn(&str) -> bool) -> Option<String> {
     let program = program();
     let text = |kind| match error.get(kind) {
@@ -35,6 +40,9 @@ fn hint(error: &Error, is_task: impl Fn(&str) -> bool) -> Option<String> {
         ErrorKind::MissingRequiredArgument => Some(format!("`{program} tasks` lists the tasks")),
         ErrorKind::InvalidSubcommand => {
             let word = text(ContextKind::InvalidSubcommand)?;
+            if word == "tutorial" {
+                return Some("this program was built without the feature `tutorial` of ganger-cli".to_owned());
+            }
             is_task(word).then(|| format!("`{program} map {word}` runs the task {word}"))
         }
         ErrorKind::UnknownArgument => {
@@ -45,6 +53,7 @@ fn hint(error: &Error, is_task: impl Fn(&str) -> bool) -> Option<String> {
             }
             Some(match word.strip_prefix("--") {
                 _ if WORKERS.contains(&word) => "--workers N, or -j N, says how many workers run".to_owned(),
+                _ if !has_task() => return None,
                 Some(name) => format!("an argument of the task is fixed by --arg {name}=VALUE"),
                 None if word.starts_with('-') || is_task(word) => return None,
                 None => format!("a file is read by --input {word}, an argument of the task fixed by --arg NAME={word}"),

@@ -59,17 +59,8 @@ impl Signals {
     pub(crate) fn watch(grace: Duration) -> Result<Self, Abort> {
         let signals = Self(Arc::default());
         let theirs = signals.clone();
-        let (ready, begun) = mpsc::channel();
-        let started = catch(&CAUGHT).and_then(|caught| {
-            spawn_own("ganger: signals", move |thread| {
-                drop(ready);
-                theirs.serve(thread, caught, Ladder::new(grace));
-            })
-        });
-        // A thread that has not begun yet is not known as ganger's own, and `fork` would be refused beside it. Nothing is ever
-        // sent: the end of the channel is the news.
-        let _: Result<(), _> = begun.recv();
-        started.map(|_| signals).map_err(|error| Abort::new(crate::exit::BUG, format!("cannot catch signals: {error}")))
+        on_thread(&CAUGHT, move |thread, caught| theirs.serve(thread, caught, Ladder::new(grace)))?;
+        Ok(signals)
     }
 
     /// Says what signals act upon.
@@ -160,6 +151,36 @@ impl Signals {
             Some(controls) => controls.describe().iter().for_each(|line| say(line)),
         }
     }
+}
+
+/// Has the signals that end a process do so after `tidy`, and not at once.
+#[cfg(feature = "tutorial")]
+pub(crate) fn end_after(tidy: impl FnOnce() + Send + 'static) -> Result<(), Abort> {
+    on_thread(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP], |thread, mut caught| {
+        let mut next = || thread.park(|| caught.next(None));
+        let signal = loop {
+            if let Some(signal) = next() {
+                break signal;
+            }
+        };
+        tidy();
+        die_by(signal);
+    })
+}
+
+/// Catches signals from now on, and hands them to `serve` on a thread of their own.
+fn on_thread(signals: &[Signal], serve: impl FnOnce(&OwnThread, Caught) + Send + 'static) -> Result<(), Abort> {
+    let (ready, begun) = mpsc::channel();
+    let started = catch(signals).and_then(|caught| {
+        spawn_own("ganger: signals", move |thread| {
+            drop(ready);
+            serve(thread, caught);
+        })
+    });
+    // A thread that has not begun yet is not known as ganger's own, and `fork` would be refused beside it. Nothing is ever
+    // sent: the end of the channel is the news.
+    let _: Result<(), _> = begun.recv();
+    started.map(drop).map_err(|error| Abort::new(crate::exit::BUG, format!("cannot catch signals: {error}")))
 }
 
 fn announcement(signal: Signal, grace: Option<Duration>, running: usize) -> String {

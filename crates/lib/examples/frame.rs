@@ -41,11 +41,11 @@ pub fn sequential(frame: &RecordBatch) -> u64 {
     rows(frame).map(|(latitude, longitude)| distance(latitude, longitude)).sum()
 }
 
-fn values(frame: &RecordBatch, column: usize) -> &[f64] {
+pub(crate) fn values(frame: &RecordBatch, column: usize) -> &[f64] {
     frame.column(column).as_primitive::<Float64Type>().values()
 }
 
-fn rows(frame: &RecordBatch) -> impl Iterator<Item = (f64, f64)> {
+pub(crate) fn rows(frame: &RecordBatch) -> impl Iterator<Item = (f64, f64)> {
     values(frame, 0).iter().copied().zip(values(frame, 1).iter().copied())
 }
 

@@ -55,7 +55,7 @@ pub use output::{TaskOutput, Written};
 pub use pipe::{Connection, one_way, pipe};
 pub use pool::{
     AsyncResult, Builder, Callbacks, ExitResult, IMap, IMapUnordered, Indexed, Insights, Pool, Retry, RetryOn,
-    ReturnWhen, RunningTask, SlowTask, Stdout, Waited, WorkTimes, WorkerStatus, wait,
+    ReturnWhen, RunningTask, SlowTask, Stdout, TaskSpan, Timeline, Waited, WorkTimes, WorkerStatus, wait,
 };
 pub use process::{ChildProcess, Process, ProcessBuilder, Stdio, active_children};
 pub use queue::{JoinableQueue, Queue, QueueIter, SimpleQueue};

@@ -62,6 +62,13 @@ pub(crate) struct RunOptions {
     pub(crate) progress: ProgressChoice,
 }
 
+/// Says which gang does the work.
+#[derive(Debug)]
+pub(crate) struct GangOptions {
+    pub(crate) workers: Workers,
+    pub(crate) start_method: StartMethod,
+}
+
 /// Says which columns are copied beside the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Keep {
@@ -166,8 +173,17 @@ fn output_options(settings: &Settings) -> Result<OutputOptions, Abort> {
     Ok(OutputOptions { file, format, keep })
 }
 
+impl GangOptions {
+    /// Reads the settings `workers` and `start-method`.
+    pub(crate) fn parse(settings: &Settings) -> Result<Self, Abort> {
+        let workers = settings.text("workers").unwrap_or_default();
+        let workers = Workers::parse(workers).map_err(|problem| settings.wrong("workers", problem))?;
+        Ok(Self { workers, start_method: choice(settings, "start-method") })
+    }
+}
+
 fn run_options(settings: &Settings) -> Result<RunOptions, Abort> {
-    let workers = settings.text("workers").unwrap_or_default();
+    let GangOptions { workers, start_method } = GangOptions::parse(settings)?;
     let serial = settings.is_on("serial");
     let (limits, attributes) = (Limits::parse(settings)?, Attributes::parse(settings)?);
     if serial {
@@ -175,9 +191,9 @@ fn run_options(settings: &Settings) -> Result<RunOptions, Abort> {
     }
     Ok(RunOptions {
         unordered: settings.is_on("unordered"),
-        workers: Workers::parse(workers).map_err(|problem| settings.wrong("workers", problem))?,
+        workers,
         serial,
-        start_method: choice(settings, "start-method"),
+        start_method,
         chunksize: match settings.text("chunksize") {
             Some("auto") => None,
             _ => positive(settings, "chunksize", "neither auto nor")?,

@@ -33,6 +33,16 @@ impl Settings {
         FLAGS.iter().map(|flag| setting(flag, matches, &variable)).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Reads the settings of these names only, for a command that has no other flags.
+    #[cfg(feature = "tutorial")]
+    pub(crate) fn gather_some(
+        names: &[&str],
+        matches: &ArgMatches,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, Abort> {
+        names.iter().map(|name| setting(flag(name), matches, &variable)).collect::<Result<_, _>>().map(Self)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Setting> {
         self.0.iter()
     }

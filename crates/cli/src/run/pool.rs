@@ -27,7 +27,7 @@ impl Gang {
     /// When there are none to be had.
     pub(crate) fn new(options: &RunOptions) -> Result<Self, Abort> {
         let workers = options.workers.resolve(ganger::cpu_count());
-        let method = start_method(options.start_method);
+        let method = StartMethod::from(options.start_method);
         let mut builder = Pool::builder()
             .workers(workers)
             .start_method(method)
@@ -86,11 +86,13 @@ fn retry(retries: &Retries) -> Retry {
     retry
 }
 
-fn start_method(wanted: config::StartMethod) -> StartMethod {
-    match wanted {
-        config::StartMethod::Forkserver => StartMethod::Forkserver,
-        config::StartMethod::Spawn => StartMethod::Spawn,
-        config::StartMethod::Fork => StartMethod::Fork,
+impl From<config::StartMethod> for StartMethod {
+    fn from(wanted: config::StartMethod) -> Self {
+        match wanted {
+            config::StartMethod::Forkserver => Self::Forkserver,
+            config::StartMethod::Spawn => Self::Spawn,
+            config::StartMethod::Fork => Self::Fork,
+        }
     }
 }
 

@@ -26,6 +26,8 @@ mod sqlite;
 mod streaming;
 mod terminal;
 mod troubles;
+#[cfg(feature = "tutorial")]
+mod tutorial;
 mod user_crate;
 mod workers;
 mod wrong_values;

@@ -6,7 +6,7 @@
 //!   [`fold`]: calls of which only a sum comes back. [`share`]: calls with a value for all workers.
 //! * [`handle`], [`wait`](self::wait()), [`imap`], [`read`]: how outcomes become values. [`callbacks`]: who is told. [`output`]: where
 //!   captured output goes. [`health`]: which workers get nowhere.
-//! * [`status`]: what workers are doing. [`insights`]: where the time went.
+//! * [`status`]: what workers are doing. [`insights`]: where the time went. [`timeline`]: who ran what when.
 
 mod attributes;
 mod budget;
@@ -32,6 +32,7 @@ mod size;
 mod start;
 pub(crate) mod status;
 mod terms;
+pub(crate) mod timeline;
 mod wait;
 
 pub(crate) use attributes::Attributes;
@@ -46,4 +47,5 @@ pub use methods::Pool;
 pub use start::Stdout;
 pub use status::{RunningTask, WorkerStatus};
 pub use terms::{Retry, RetryOn};
+pub use timeline::{TaskSpan, Timeline};
 pub use wait::{ReturnWhen, Waited, wait};

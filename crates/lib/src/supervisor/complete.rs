@@ -97,6 +97,7 @@ impl Core {
         let from = self.haul_used;
         let to = (from + count).min(self.haul.len());
         self.haul_used = to;
+        self.record(job, first, (from, to), worker);
         let link = self.links.get(&worker);
         let (pid, growth) = (link.and_then(|link| link.pid), link.map_or(0, |link| link.memory.growth));
         let failures = self.haul.failures(from, to).iter();

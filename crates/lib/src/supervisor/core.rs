@@ -30,6 +30,7 @@ use super::outfit::{ExitTerms, Outfit};
 use super::output::Output;
 use super::staffing::Intensity;
 use super::state::{Phase, Settings, State};
+use super::timeline::Recorder;
 use super::token::Token;
 use crate::TaskError;
 use crate::pool::job::{Chunk, Job};
@@ -87,6 +88,8 @@ pub(crate) struct Core {
     pub(crate) departures: Vec<Departure>,
     pub(super) budget: Budget,
     pub(super) ledger: Ledger,
+    /// While somebody wants to know when tasks ran.
+    pub(super) recorder: Option<Recorder>,
     /// Why workers could not be started, or why the pool broke.
     pub(crate) cause: Option<String>,
     /// It was said that there are fewer workers than there should be.
@@ -142,6 +145,7 @@ impl Core {
             departures: Vec::new(),
             budget,
             ledger: Ledger::default(),
+            recorder: None,
             cause: None,
             short: false,
             finishing: false,

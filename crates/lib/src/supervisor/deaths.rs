@@ -225,12 +225,12 @@ impl Core {
 
     /// Reads one worker's results and completes their tasks.
     fn collect(&mut self, id: WorkerId) {
+        let notable = self.notable();
         let Some(link) = self.links.get_mut(&id) else { return };
         let mut haul = Haul::like(&self.haul);
-        haul.note_above(self.ledger.remarkable());
+        haul.note_above(notable);
         let was_read = link.is_read();
         let sound = link.collect_with_output(&mut haul);
-        haul.keep_slowest(SLOWEST);
         if let Err(violation) = sound {
             tracing::error!(worker = id.slot, violation, "a worker broke the protocol");
             link.violation.get_or_insert(violation);
@@ -254,6 +254,8 @@ impl Core {
             self.ledger.ready(link, now);
         }
         let (count, nanos) = (haul.len(), haul.nanos());
+        self.record_reading(id, &mut haul);
+        haul.keep_slowest(SLOWEST);
         self.put_strays(id);
         if count > 0 {
             self.ledger.worked(id.slot, count, Duration::from_nanos(nanos));

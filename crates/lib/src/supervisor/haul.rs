@@ -28,6 +28,8 @@ pub(crate) struct Haul {
     remarkable: u64,
     /// Those, by their place, and how long they took.
     slow: Vec<(u32, u64)>,
+    /// The same of all that were noted, where somebody records when tasks ran.
+    laps: Vec<(u32, u64)>,
 }
 
 /// A result that is no value.
@@ -77,6 +79,20 @@ impl Haul {
     /// Has tasks noted that took longer than so many nanoseconds.
     pub(crate) fn note_above(&mut self, nanos: u64) {
         self.remarkable = nanos;
+    }
+
+    /// Keeps for [`laps`](Self::laps) what was noted of tasks that took longer than `short` nanoseconds, and returns how long each of
+    /// the others took on average.
+    pub(crate) fn keep_laps(&mut self, short: u64) -> u64 {
+        self.laps.extend(self.slow.iter().filter(|(_, nanos)| *nanos > short));
+        let long = self.laps.iter().fold(0, |sum: u64, (_, nanos)| sum.saturating_add(*nanos));
+        self.nanos.saturating_sub(long) / u64::from(self.len() - self.laps.len() as u32).max(1)
+    }
+
+    /// Of the results from `from` up to `to`, the places and times of those that took long.
+    pub(crate) fn laps(&self, from: u32, to: u32) -> &[(u32, u64)] {
+        let place = |limit| self.laps.partition_point(|(place, _)| *place < limit);
+        &self.laps[place(from)..place(to)]
     }
 
     /// Keeps the notes of the `most` slowest tasks, in their order.

@@ -83,6 +83,10 @@ impl Core {
     pub(super) fn note_last(&mut self, span: Span, link: &Link) {
         let time = link.since_moved();
         self.ledger.worked(link.id.slot, 1, time);
+        if let Some(stored) = self.chunks.get(&span.chunk) {
+            let (task, index) = (stored.job.name.clone(), stored.first + u64::from(span.first));
+            self.record_last(&task, index, link.id, time);
+        }
         if time.as_nanos() > u128::from(self.ledger.remarkable()) {
             self.note_one(span, 0, link.id, time);
         }

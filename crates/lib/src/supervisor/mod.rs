@@ -11,7 +11,7 @@
 //!   [`health`]: workers that get nowhere; [`guardian`]: its death and its successor.
 //! * [`budget`]: what a pool and those that its tasks build may run together.
 //! * [`output`]: whose output it is, when that is captured. [`farewells`]: what exit hooks have made. [`outfit`]: what all workers are given.
-//! * [`inspect`]: what the workers are doing, for people. [`ledger`]: where the time went.
+//! * [`inspect`]: what the workers are doing, for people. [`ledger`]: where the time went; [`timeline`]: who ran what when.
 //! * [`driver`]: the thread that waits for descriptors and deadlines and turns them into events; [`guest`]: a caller of
 //!   `apply` that does so for as long as it waits anyway.
 
@@ -56,4 +56,5 @@ pub(crate) mod staffing;
 pub(crate) mod state;
 mod stops;
 mod succession;
+mod timeline;
 mod token;
