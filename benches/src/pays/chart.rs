@@ -57,7 +57,7 @@ pub(super) struct Chart {
 pub(super) struct Mark {
     pub(super) value: f64,
     pub(super) name: &'static str,
-    /// Where its name stands: where there are few curves.
+    /// Where its name stands: below the line at the right, or above it at the left, where there are few curves.
     pub(super) at_the_right: bool,
 }
 
@@ -109,8 +109,12 @@ impl Chart {
         let [left, right, ..] = FRAME;
         let mark = |Mark { value, name, at_the_right }: &Mark| {
             let height = self.top(*value);
-            let (place, anchor) = if *at_the_right { (right - 8.0, "end") } else { (left + 8.0, "start") };
-            line([left, height], [right, height], "mark") + &text([place, height - 6.0], anchor, "faint halo", name)
+            let (place, anchor) = if *at_the_right {
+                ([right - 8.0, height + 16.0], "end")
+            } else {
+                ([left + 8.0, height - 6.0], "start")
+            };
+            line([left, height], [right, height], "mark") + &text(place, anchor, "faint halo", name)
         };
         self.marks.iter().map(mark).collect()
     }
