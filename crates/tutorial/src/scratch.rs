@@ -47,12 +47,15 @@ impl Scratch {
         Ok(path)
     }
 
-    /// Removes the directory with all that is in it, also while others still write there; no other is made.
+    /// Removes the directory with all that is in it, also while others still write there; no other is made. When it returns, all is
+    /// gone, whoever has removed it.
     ///
     /// # Errors
     /// Something cannot be removed.
     pub fn remove(&self) -> io::Result<()> {
-        match std::mem::replace(&mut *self.state(), State::Removed) {
+        // Held until it is done: whoever else wants it removed, as a signal does that comes just now, has to wait for that.
+        let mut state = self.state();
+        match std::mem::replace(&mut *state, State::Removed) {
             State::Made(root) => remove_for_good(&root.keep()),
             State::Unused | State::Removed => Ok(()),
         }
@@ -101,6 +104,23 @@ mod tests {
     }
 
     #[test]
+    fn whoever_removes_second_waits_for_the_first() {
+        let scratch = Scratch::default();
+        let path = scratch.directory("a").unwrap();
+        (0..500).for_each(|number| fs::write(path.join(number.to_string()), "text").unwrap());
+        let root = path.parent().unwrap();
+        let gone = || !root.exists() && !Path::new(&format!("{}-removed", root.display())).exists();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    scratch.remove().unwrap();
+                    assert!(gone());
+                });
+            }
+        });
+    }
+
+    #[test]
     fn removal_does_not_mind_who_still_writes() {
         let scratch = Scratch::default();
         let path = scratch.directory("a").unwrap();
@@ -125,6 +145,6 @@ mod tests {
             removed.unwrap();
         });
         let root = path.parent().unwrap();
-        assert!(!root.exists() && !root.with_file_name(format!("{}-removed", root.display())).exists());
+        assert!(!root.exists() && !Path::new(&format!("{}-removed", root.display())).exists());
     }
 }

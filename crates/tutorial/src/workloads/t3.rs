@@ -50,7 +50,7 @@ fn naps(stage: &mut Stage<'_>) -> Fallible<()> {
 }
 
 fn files(stage: &mut Stage<'_>, pool: &Pool) -> Fallible<()> {
-    let (directories, each): (u64, u64) = stage.size([(10, 4), (200, 20), (1_000, 50)]);
+    let (directories, each): (u64, u64) = stage.size([(10, 4), (200, 20), (1_000, 10)]);
     let root = stage.directory("files")?;
     plant(&root, directories, each)?;
     let roots = [root];
