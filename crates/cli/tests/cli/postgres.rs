@@ -1,12 +1,11 @@
 //! Rows of PostgreSQL as records, and results as rows, on a server of the test's own.
 
 use crate::harness::{METHODS, Place, finish};
-use crate::processes::{marked, wait_until};
+use crate::processes::{marked, targets, wait_until};
 use crate::running::{Finished, Running};
 use ganger_tests::{LOCKED, Postgres};
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
-use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
@@ -153,12 +152,6 @@ fn a_connection_that_is_lost_ends_the_run_and_the_next_does_the_rest() {
         &[&format!("{} ok, 0 failed, {written} there already in", 4000 - written)],
     );
     assert_eq!(server.sql("SELECT count(*), sum(result) FROM r"), "4000|21341334000");
-}
-
-/// Returns what the descriptors of a process lead to.
-fn targets(pid: i32) -> BTreeSet<String> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.display().to_string())).collect()
 }
 
 #[test]
