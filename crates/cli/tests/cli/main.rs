@@ -4,6 +4,7 @@ mod attributes;
 mod bad_input;
 mod binding;
 mod doctor;
+mod encrypted;
 mod endings;
 mod events;
 mod failures;
