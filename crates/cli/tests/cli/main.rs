@@ -3,6 +3,7 @@
 mod attributes;
 mod bad_input;
 mod binding;
+mod claim;
 mod doctor;
 mod encrypted;
 mod endings;
