@@ -236,16 +236,19 @@ impl Table {
         }
     }
 
-    /// Gives back all rows of a work list that have no outcome, and writes the batch. Nothing may run any more.
+    /// Writes the batch, and gives back all rows of a work list that have no outcome then. Nothing may run any more.
     ///
     /// # Errors
     /// As [`write`](Self::write).
     pub fn finish(&mut self) -> Result<(), Error> {
         if let Some(held) = &self.held {
             held.wait_until_closed(LONGEST_CLOSE);
+        }
+        let written = self.write();
+        if let Some(held) = &self.held {
             held.put_back_all();
         }
-        self.write()
+        written.and(self.write())
     }
 
     /// Writes the batch if it is large enough.

@@ -75,6 +75,14 @@ impl Output {
         }
     }
 
+    /// Fails when the rows of a work list cannot be held any more.
+    pub(crate) fn check_leases(&self) -> Result<(), Abort> {
+        match self {
+            Self::Stream(_) => Ok(()),
+            Self::Rows(rows) => rows.check_leases(),
+        }
+    }
+
     /// Returns how many rows of a work list others may have run before.
     pub(crate) fn doubtful(&self) -> u64 {
         match self {
@@ -95,7 +103,7 @@ impl Output {
     pub(crate) fn check(&mut self) -> Result<(), Abort> {
         match self {
             Self::Stream(stream) => stream.check(),
-            Self::Rows(rows) => rows.write_late(),
+            Self::Rows(rows) => rows.check_leases().and_then(|()| rows.write_late()),
         }
     }
 

@@ -129,16 +129,25 @@ impl Rows {
         self.list.as_ref().map_or(0, |list| list.held.doubtful())
     }
 
+    /// Fails when leases cannot be extended any more. What is there can still be written, as far as it is held.
+    pub(super) fn check_leases(&self) -> Result<(), Abort> {
+        let held = self.list.as_ref().map_or(Ok(()), |list| list.held.check());
+        held.map_err(|error| Abort::new(exit::NO_INPUT, format!("--claim: {error}")))
+    }
+
     /// Writes what has waited for long enough.
     pub(super) fn write_late(&mut self) -> Result<(), Abort> {
-        let alive = self.list.as_ref().map_or(Ok(()), |list| list.held.check());
-        let written = alive.and_then(|()| self.table.write_late());
+        let written = self.table.write_late();
         written.map_err(|error| self.abort(&error))
     }
 
     /// Writes what is left.
     pub(super) fn finish(&mut self) -> Result<(), Abort> {
         if std::mem::replace(&mut self.broken, true) {
+            if self.list.is_some() {
+                // What is held is given back if that is possible; what is wrong has been said.
+                let _ = self.table.finish();
+            }
             return Ok(());
         }
         let written = self.table.finish();

@@ -135,6 +135,7 @@ impl Job {
                 self.fill_gap()?;
                 self.output.value(index, context, &json)?;
                 self.flight.count(|tally| tally.ok += 1);
+                self.output.check_leases()?;
                 self.refused()?
             }
         };

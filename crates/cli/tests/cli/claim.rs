@@ -40,7 +40,7 @@ fn map(place: &Place, server: &Postgres, arguments: &[&str]) -> Finished {
 /// Returns the number that the summary has before `what`, or 0.
 fn counted(finished: &Finished, what: &str) -> u64 {
     let before = finished.err.split(what).next().filter(|before| before.len() < finished.err.len());
-    let number = before.and_then(|before| before.rsplit(' ').next());
+    let number = before.and_then(|before| before.rsplit(char::is_whitespace).next());
     number.map_or(0, |number| number.parse().expect("a number comes before it"))
 }
 
@@ -307,6 +307,43 @@ fn a_server_that_is_lost_ends_the_run_and_the_next_does_the_rest() {
     map(&place, &server, &run).gives(0, "", &[&format!("{} ok, 0 failed", 1000 - written)]);
     assert_eq!(server.sql(DONE), "1000|1000|0|0");
     assert_eq!(server.sql("SELECT count(*), sum(result::int) FROM r"), "1000|333833500");
+}
+
+#[test]
+fn a_ganger_that_cannot_extend_its_leases_ends_and_what_is_done_is_written() {
+    let Some(server) = server("x int") else { return };
+    let place = Place::new("claim-heart");
+    server.sql("INSERT INTO jobs (x) SELECT generate_series(1, 5000)");
+    let run = ["sleep-square", "--columns", "x", "--arg", "ms=5", "--lease", "2s", "-j", "2"];
+    let running = Running::start(mapping(&place, &server, &run));
+    let hearts = "FROM pg_stat_activity WHERE application_name = 'ganger' AND query LIKE 'WITH mine%'";
+    // It has beaten once.
+    wait_for(&server, &running, &format!("count(*) > 0 {hearts}"));
+    server.sql(&format!("SELECT pg_terminate_backend(pid) {hearts}"));
+    let finished = running.finish(LIMIT);
+    finished.gives(
+        66,
+        "",
+        &["--claim: the leases of table jobs cannot be extended: ", "(SQLSTATE 57P01)", " ok, 0 failed"],
+    );
+    let done = counted(&finished, " ok, ");
+    assert_eq!(server.sql("SELECT count(*), count(done_at) FROM r JOIN jobs USING (id)"), format!("{done}|{done}"));
+    assert_eq!(
+        server.sql("SELECT sum(attempts), count(*) FILTER (WHERE claimed_until > now()) FROM jobs"),
+        format!("{done}|0")
+    );
+}
+
+#[test]
+fn results_that_cannot_be_written_at_all_cost_no_attempt() {
+    let Some(server) = server("x int") else { return };
+    let place = Place::new("claim-closed");
+    server.sql("INSERT INTO jobs (x) SELECT generate_series(1, 5); CREATE TABLE closed (id bigint PRIMARY KEY, y int)");
+    let mut command = place.command();
+    command.args(["map", "square", "--columns", "x", "--claim", "jobs", "--key", "id", "--output-sql", "closed"]);
+    command.env("GANGER_DB", server.url());
+    finish(command, "").gives(74, "", &["the result is no object with a field for each column"]);
+    assert_eq!(server.sql("SELECT sum(attempts), count(*) FILTER (WHERE claimed_until > now()) FROM jobs"), "0|0");
 }
 
 #[test]

@@ -170,11 +170,12 @@ impl Held {
         }
     }
 
-    /// Has everything given back that has no outcome: nobody runs it any more, and some of it may have been begun.
+    /// Has everything given back that has no outcome, or one that could not be written: nobody runs it any more, and some of it
+    /// was begun.
     pub(crate) fn put_back_all(&self) {
         let mut state = self.state();
         state.returning = true;
-        for hold in state.rows.values_mut().filter(|hold| hold.stage == Stage::HandedOut) {
+        for hold in state.rows.values_mut().filter(|hold| hold.stage != Stage::Returning) {
             (hold.stage, hold.doubtful) = (Stage::Returning, true);
         }
     }
