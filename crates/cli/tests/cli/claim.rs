@@ -372,9 +372,12 @@ fn no_process_of_a_gang_has_a_connection() {
         let running = Running::start(mapping(&place, &server, &run));
         wait_for(&server, &running, &format!("count(*) > 100 + {done} FROM r"));
         assert_eq!(server.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ganger'"), "3");
-        let pids: Vec<i32> = marked(&place.mark()).into_iter().map(|(pid, _)| pid).collect();
-        let others: Vec<i32> = pids.into_iter().filter(|pid| *pid != running.pid()).collect();
-        assert!(others.len() >= 2, "{others:?}");
+        // Workers come and go.
+        let others = wait_until(LIMIT, || {
+            let pids = marked(&place.mark()).into_iter().map(|(pid, _)| pid);
+            let others: Vec<i32> = pids.filter(|pid| *pid != running.pid()).collect();
+            if others.len() >= 2 { Ok(others) } else { Err(format!("{others:?}")) }
+        });
         let theirs: Vec<String> = others.iter().flat_map(|pid| targets(*pid)).collect();
         let own =
             targets(running.pid()).into_iter().filter(|name| name.starts_with("socket:") && !theirs.contains(name));

@@ -115,9 +115,12 @@ fn no_process_of_a_gang_has_the_database_open() {
         let running = started(&place, &connection, &["--start-method", method, "--max-tasks-per-worker", "20"]);
         let of_database = |pid: i32| targets(pid).into_iter().filter(|target| target.contains("/a.db")).count();
         assert!(of_database(running.pid()) > 0, "it has it open itself");
-        let others: Vec<i32> = marked(&place.mark()).into_iter().map(|(pid, _)| pid).collect();
-        let others: Vec<i32> = others.into_iter().filter(|pid| *pid != running.pid()).collect();
-        assert!(others.len() >= 2, "{others:?}");
+        // Workers come and go.
+        let others = wait_until(LIMIT, || {
+            let pids = marked(&place.mark()).into_iter().map(|(pid, _)| pid);
+            let others: Vec<i32> = pids.filter(|pid| *pid != running.pid()).collect();
+            if others.len() >= 2 { Ok(others) } else { Err(format!("{others:?}")) }
+        });
         for pid in others {
             assert_eq!(of_database(pid), 0, "{method}: {:?}", targets(pid));
         }

@@ -118,10 +118,11 @@ pub(super) fn fail(list: &List) -> String {
 }
 
 /// Gives back rows that were not begun, as if they had never been claimed: `$2` are keys, `$3` attempts, `$4` tells which of them
-/// are still in doubt, since another holder's lease has run out.
+/// are still in doubt, since another holder's lease has run out. They are nobody's then: a holder does not claim what it holds
+/// itself, however long ago its lease has run out.
 pub(super) fn give_back(list: &List) -> String {
     format!(
-        "UPDATE {} AS t SET attempts = t.attempts - 1, claimed_until = CASE WHEN r.doubtful THEN '-infinity'::timestamptz END \
+        "UPDATE {} AS t SET claimed_by = NULL, attempts = t.attempts - 1, claimed_until = CASE WHEN r.doubtful THEN '-infinity'::timestamptz END \
          FROM unnest($2::text[], $3::int[], $4::bool[]) AS r (key, attempt, doubtful) WHERE {}",
         list.table,
         fence(list)
@@ -153,6 +154,12 @@ mod tests {
             assert!(sql.contains(part), "{part:?} is missing in {sql}");
         }
         assert!(!claim(&list(), Which::Suspect, false).contains("$5"));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_claimed_again_by_the_same_holder() {
+        assert!(give_back(&list()).contains("SET claimed_by = NULL, attempts = t.attempts - 1, claimed_until = CASE"));
+        assert!(claim(&list(), Which::Usual, false).contains("t.claimed_by IS DISTINCT FROM $1::text"));
     }
 
     #[test]
