@@ -180,12 +180,14 @@ impl Held {
         }
     }
 
-    /// Forgets rows that are settled.
-    pub(crate) fn settle<'a>(&self, keys: impl IntoIterator<Item = &'a str>) {
+    /// Forgets rows that are settled. One that is free again may have been claimed anew meanwhile: that attempt stays.
+    pub(crate) fn settle(&self, keys: &[String], attempts: &[i32]) {
         let mut state = self.state();
         state.news.settled += 1;
-        for key in keys {
-            state.rows.remove(key);
+        for (key, attempt) in keys.iter().zip(attempts) {
+            if state.rows.get(key).is_some_and(|hold| hold.attempt == *attempt) {
+                state.rows.remove(key);
+            }
         }
         self.0.changed.notify_all();
     }
@@ -351,8 +353,12 @@ mod tests {
         held.close();
         assert_eq!((held.in_work(), held.beating().0.len(), held.news().outcomes), (1, 2, 1));
         assert!(!held.is_last_attempt("a") && held.is_last_attempt("b") && held.is_last_attempt("c"));
-        held.settle(["b"]);
+        held.settle(&["b".to_owned()], &[2]);
         assert_eq!((held.attempt("a"), held.attempt("b"), returned(&held)), (Some(1), None, Vec::new()));
+        // It has failed, is free, and was claimed again before that is noted here.
+        held.add("a", 2, false, now);
+        held.settle(&["a".to_owned()], &[1]);
+        assert!(held.attempt("a") == Some(2) && held.hand_out("a", now));
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Settler {
         values.extend(arrays.iter().map(|array| array as &(dyn ToSql + Sync)));
         let found = self.session.run(self.session.client().query_one(statement, &values))?;
         let (places, new): (Vec<i64>, i64) = (found.get(0), found.get(1));
-        self.held.settle(keys.iter().map(String::as_str));
+        self.held.settle(&keys, &attempts);
         let places: HashSet<usize> = places.into_iter().filter_map(|place| usize::try_from(place - 1).ok()).collect();
         let lost = keys.into_iter().enumerate().filter(|(place, _)| !places.contains(place));
         let lost = lost.map(|(_, key)| Rejected::Lost { key, fate: Fate::Done });
@@ -120,7 +120,7 @@ impl Settler {
         let most = i32::try_from(self.held.claim().attempts).unwrap_or(i32::MAX);
         let (client, holder) = (self.session.client(), self.held.holder());
         let found = self.session.run(client.query(&self.fail, &[&holder, &keys, &attempts, &reasons, &most]))?;
-        self.held.settle(keys.iter().map(String::as_str));
+        self.held.settle(&keys, &attempts);
         let found: HashSet<String> = found.iter().map(|row| row.get(0)).collect();
         let lost = keys.into_iter().zip(fates).filter(|(key, _)| !found.contains(key));
         Ok(lost.map(|(key, fate)| Rejected::Lost { key, fate }).collect())
