@@ -17,7 +17,7 @@ pub use dump::dump;
 pub use gate::{Gate, scratch};
 pub use log::Log;
 pub use marker::{MARK, fresh_mark, kill_marked, marked, own_mark};
-pub use postgres::{LOCKED, Postgres};
+pub use postgres::{Certificate, LOCKED, Postgres};
 pub use proc::{children, descriptors, die, memory, process_state, signal, threads};
 pub use runner::{Case, run};
 pub use wait::{holds_within, wait_until, within};

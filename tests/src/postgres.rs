@@ -1,10 +1,13 @@
-//! A PostgreSQL server of a test's own: on a socket in a directory that goes with it, without a port.
+//! A PostgreSQL server of a test's own: on a socket in a directory that goes with it, and without a port unless it is to be
+//! encrypted.
 
 use crate::wait::holds_within;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
 use std::ffi::OsStr;
 use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +18,16 @@ pub struct Postgres {
     programs: PathBuf,
     dir: PathBuf,
     server: Child,
+    /// Where it takes encrypted connections.
+    port: Option<u16>,
+}
+
+/// Is what a server proves its name with, in PEM format.
+pub struct Certificate<'a> {
+    /// The certificate.
+    pub certificate: &'a str,
+    /// Its private key.
+    pub key: &'a str,
 }
 
 /// So long the server has to start or stop, on a machine that has much else to do.
@@ -34,6 +47,19 @@ impl Postgres {
     /// When it cannot be started, or is required and not there.
     #[must_use]
     pub fn start() -> Option<Self> {
+        Self::start_with(None)
+    }
+
+    /// Starts a server that takes encrypted connections on a port of this machine as well.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_encrypted(certificate: &Certificate<'_>) -> Option<Self> {
+        Self::start_with(Some(certificate))
+    }
+
+    fn start_with(certificate: Option<&Certificate<'_>>) -> Option<Self> {
         let Some(programs) = programs() else {
             let required = std::env::var(REQUIRE).is_ok_and(|names| names.split(',').any(|name| name == "postgres"));
             assert!(!required, "{REQUIRE} asks for postgres, but there is no initdb and postgres");
@@ -53,10 +79,14 @@ impl Postgres {
         fs::write(data.join("pg_hba.conf"), format!("local all {LOCKED} scram-sha-256\n{rules}"))
             .expect("we are its owner or root");
         let mut command = as_owner(&programs.join("postgres"));
-        command.arg("-D").arg(&data).arg("-k").arg(&dir).args(["-c", "listen_addresses=", "-c", "fsync=off"]);
+        command.arg("-D").arg(&data).arg("-k").arg(&dir).args(["-c", "fsync=off"]);
+        let port = certificate.map(|certificate| encrypt(&mut command, &data, certificate));
+        if port.is_none() {
+            command.args(["-c", "listen_addresses="]);
+        }
         let server =
             command.current_dir(&dir).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it was found");
-        let postgres = Self { programs, dir, server };
+        let postgres = Self { programs, dir, server, port };
         assert!(holds_within(LIMIT, || postgres.psql("SELECT 1").status.success()), "the server does not answer");
         postgres.sql(&format!("CREATE USER {LOCKED} PASSWORD 'right'"));
         Some(postgres)
@@ -74,6 +104,16 @@ impl Postgres {
         format!("postgres://{user}@/postgres?host={}", self.dir.display())
     }
 
+    /// Returns the URL of its database at this name of the machine, whose connections are encrypted.
+    ///
+    /// # Panics
+    /// When it was not started so.
+    #[must_use]
+    pub fn encrypted_url(&self, host: &str) -> String {
+        let port = self.port.expect("it was started with a certificate");
+        format!("postgres://{USER}@{host}:{port}/postgres")
+    }
+
     /// Runs statements and returns what the last one gives: a line for each row, | between its columns.
     ///
     /// # Panics
@@ -87,7 +127,11 @@ impl Postgres {
     fn psql(&self, statements: &str) -> Output {
         let mut command = Command::new(self.programs.join("psql"));
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", "postgres", "-h"]);
-        command.arg(&self.dir).args(["-c", statements]).output().expect("psql comes with the server")
+        command.arg(&self.dir);
+        if let Some(port) = self.port {
+            command.args(["-p", &port.to_string()]);
+        }
+        command.args(["-c", statements]).output().expect("psql comes with the server")
     }
 }
 
@@ -102,6 +146,22 @@ impl Drop for Postgres {
         // What is left of it hurts nobody.
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+/// Has the server take encrypted connections; returns at which port. Another program may take it meanwhile: then the server does
+/// not answer, and says so.
+fn encrypt(command: &mut Command, data: &Path, certificate: &Certificate<'_>) -> u16 {
+    for (name, content) in [("server.crt", certificate.certificate), ("server.key", certificate.key)] {
+        let file = data.join(name);
+        fs::write(&file, content).expect("we are its owner or root");
+        // A key that others can read is refused.
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("we have made it");
+        own(&file);
+    }
+    let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    let port = free.expect("this machine has a free port").port();
+    command.args(["-c", "listen_addresses=127.0.0.1", "-c", "ssl=on", "-p", &port.to_string()]);
+    port
 }
 
 /// Finds the directory with the server's programs.
@@ -123,10 +183,15 @@ fn directory() -> PathBuf {
     let name = format!("ganger-pg-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let dir = std::env::temp_dir().join(name);
     fs::create_dir(&dir).expect("the temporary directory is writable");
-    if let Some(owner) = owner() {
-        std::os::unix::fs::chown(&dir, Some(owner.uid.as_raw()), Some(owner.gid.as_raw())).expect("root may");
-    }
+    own(&dir);
     dir
+}
+
+/// Gives a file or directory to the server's user.
+fn own(path: &Path) {
+    if let Some(owner) = owner() {
+        std::os::unix::fs::chown(path, Some(owner.uid.as_raw()), Some(owner.gid.as_raw())).expect("root may");
+    }
 }
 
 /// The server refuses to run as root: then it is this user's.

@@ -11,7 +11,7 @@ mod show;
 mod workers;
 
 pub(crate) use attributes::checked_pin;
-pub(crate) use database::Database;
+pub(crate) use database::{Database, RowsOf, WorkList};
 pub(crate) use environment::warn_about_unknown;
 pub(crate) use limits::{Limits, Retries};
 #[cfg(feature = "tutorial")]

@@ -98,7 +98,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "db",
         Kind::Value("URL"),
         DATABASE,
-        "The database of --input-sql and --output-sql: sqlite:PATH, or postgres://USER@HOST/DATABASE with ?sslmode=disable, prefer, require or verify-full; a password is better left to GANGER_DB or PGPASSWORD, since others can see command lines",
+        "The database of --input-sql, --claim and --output-sql: sqlite:PATH, or postgres://USER@HOST/DATABASE with ?sslmode=disable, prefer, require or verify-full; a password is better left to GANGER_DB or PGPASSWORD, since others can see command lines",
     ),
     flag_of(
         "input-sql",
@@ -106,6 +106,30 @@ pub(crate) const FLAGS: &[Flag] = &[
         DATABASE,
         "Take the rows of this query as records, bound to arguments by the names of their columns; NULL is missing",
     ),
+    flag_of(
+        "claim",
+        Kind::Value("TABLE"),
+        DATABASE,
+        "Take rows of TABLE in PostgreSQL as records, shared with all others that claim from it, on this machine and others: each is held by a lease while it runs, and marked as done with its result in --output-sql; TABLE needs the columns claimed_by, claimed_until, attempts, done_at and dead, and what adds them is said where they are missing",
+    ),
+    Flag {
+        default: "60s",
+        ..flag_of(
+            "lease",
+            Kind::Value("TIME"),
+            DATABASE,
+            "With --claim, others may take a row whose holder was not heard of for so long, 1s at least; a holder is heard of every third of it, however long its tasks run",
+        )
+    },
+    Flag {
+        default: "3",
+        ..flag_of(
+            "attempts",
+            Kind::Value("N"),
+            DATABASE,
+            "With --claim, give up a row that was claimed N times and is not done: its column dead says why; to try again, set dead to NULL and attempts to 0; failures do not end the run unless --on-error stop is given",
+        )
+    },
     flag_of(
         "output-sql",
         Kind::Value("TABLE"),
@@ -116,7 +140,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "key",
         Kind::Value("COLUMN"),
         DATABASE,
-        "With --output-sql, the column of the query and of TABLE that tells records apart; it must be unique in TABLE",
+        "With --output-sql, the column of the query, or of the table of --claim, and of TABLE that tells records apart; it must be unique in TABLE",
     ),
     Flag {
         short: Some('j'),

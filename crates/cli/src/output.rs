@@ -10,3 +10,4 @@ mod writer;
 
 pub(crate) use results::Output;
 pub(crate) use stdout::Stdout;
+pub(crate) use table::{Refusal, RefusalKind};

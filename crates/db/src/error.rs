@@ -52,6 +52,11 @@ impl Error {
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 
+    /// Says what to do.
+    pub(crate) fn advised(self, what: impl fmt::Display) -> Self {
+        Self { message: format!("{}: {what}", self.message), ..self }
+    }
+
     /// Returns what kind of error it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -210,6 +210,10 @@ fn run_options(settings: &Settings) -> Result<RunOptions, Abort> {
 
 /// A run that ends at a certain failure reports those before it.
 fn on_error(settings: &Settings) -> Result<OnError, Abort> {
+    if settings.text("claim").is_some() && !settings.is_set("on-error") {
+        // What fails is tried again, or given up; the others on the list have nothing to do with it.
+        return Ok(OnError::Report);
+    }
     let on_error = choice(settings, "on-error");
     if settings.text("fail-after").is_none() {
         return Ok(on_error);
@@ -297,6 +301,7 @@ fn whole(settings: &Settings, name: &str, range: &RangeInclusive<u64>, is: &str)
 #[cfg(test)]
 mod tests {
     use super::super::attributes::Pin;
+    use super::super::database::RowsOf;
     use super::super::settings::tests::settings;
     use super::*;
     use crate::flags::{Kind, flag};
@@ -371,10 +376,10 @@ mod tests {
             (&["--fail-after", "3", "--on-error", "stop"], "--on-error: stop ends the run at the first failure"),
             (&["--db", "x"], "--db: ***: it is neither sqlite:PATH nor postgres://USER@HOST/DATABASE"),
             (&["--db", "sqlite::memory:"], "--db: sqlite::memory:: a database in memory is empty"),
-            (&["--db", "sqlite:a"], "--db: means nothing without --input-sql"),
+            (&["--db", "sqlite:a"], "--db: means nothing without --input-sql or --claim"),
             (&["--input-sql", "SELECT 1"], "--input-sql: needs --db, which names the database"),
             (&["--output-sql", "t"], "--output-sql: needs --db, which names the database"),
-            (&["--db", "sqlite:a", "--output-sql", "t"], "--output-sql: needs --input-sql: the key of a result is"),
+            (&["--db", "sqlite:a", "--output-sql", "t"], "--output-sql: needs --input-sql or --claim: the key of"),
             (&["--db", "sqlite:a", "--input-sql", ""], "--input-sql: is empty"),
             (&["--db", "sqlite:a", "--input-sql", "SELECT 1", "--output-sql", "t"], "--output-sql: needs --key COLUMN"),
             (
@@ -387,6 +392,26 @@ mod tests {
                 &["--db", "sqlite:a", "--input-sql", "SELECT 1", "--output-sql", "t", "--key", "k", "--keep", "all"],
                 "--keep: is about results that are written to a file",
             ),
+            (&["--claim", "t"], "--claim: needs --db, which names the database"),
+            (
+                &["--db", "sqlite:a", "--claim", "t", "--key", "k"],
+                "--claim: SQLite is for one machine: --input-sql and",
+            ),
+            (&["--db", "postgres://h/d", "--claim", "t"], "--claim: needs --key COLUMN"),
+            (&["--db", "postgres://h/d", "--claim", "t", "--key", "k"], "--claim: needs --output-sql TABLE: a row is"),
+            (
+                &["--db", "postgres://h/d", "--claim", "t", "--input-sql", "SELECT 1"],
+                "--claim: --input-sql is there too",
+            ),
+            (&["--db", "postgres://h/d", "--claim", ""], "--claim: is empty"),
+            (
+                &["--db", "postgres://h/d", "--claim", "t", "--key", "k", "--output-sql", "r", "--input", "a"],
+                "--input: is about files",
+            ),
+            (&["--claim", "t", "--lease", "999ms"], "--lease: \"999ms\" is too short: a lease is 1s at least"),
+            (&["--claim", "t", "--attempts", "0"], "--attempts: \"0\" is not a whole number from 1 to 1000000"),
+            (&["--lease", "5s"], "--lease: means nothing without --claim"),
+            (&["--attempts", "5"], "--attempts: means nothing without --claim"),
             (&["--serial", "--timeout", "3s"], "--timeout: needs workers, and --serial runs without them"),
             (&["--serial", "--memory", "3G"], "--memory: needs workers"),
             (&["--serial", "--rlimit", "core=0"], "--rlimit: needs workers"),
@@ -418,6 +443,19 @@ mod tests {
         assert_eq!(read.retries, None);
         assert_eq!(parse(&["--fail-after", "3"]).unwrap().run.on_error, OnError::Report);
         assert_eq!(parse(&["--serial", "--grace", "3s"]).unwrap().run.limits.grace, Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn work_lists_are_read() {
+        let flags = ["--db", "postgres://h/d", "--claim", "s.t", "--key", "k", "--output-sql", "r"];
+        let list = |more: &[&str]| {
+            let options = parse(&[&flags[..], more].concat()).unwrap();
+            let Some(Database { rows: RowsOf::List(list), .. }) = options.database else { panic!("it is a list") };
+            (list.table, list.lease, list.attempts, options.run.on_error)
+        };
+        assert_eq!(list(&[]), ("s.t".to_owned(), Duration::from_secs(60), 3, OnError::Report));
+        let more = ["--lease", "1.5s", "--attempts", "1", "--on-error", "stop"];
+        assert_eq!(list(&more), ("s.t".to_owned(), Duration::from_millis(1_500), 1, OnError::Stop));
     }
 
     #[test]

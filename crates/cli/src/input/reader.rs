@@ -98,6 +98,14 @@ impl Reader {
         }
     }
 
+    /// Names the current record where that says more than its number.
+    pub(crate) fn label(&self) -> Option<String> {
+        match self {
+            Self::Sql(rows) => rows.label(),
+            Self::Lines(_) | Self::Csv(_) | Self::Json(_) => None,
+        }
+    }
+
     /// Returns how many rows were left out since their results are there.
     pub(crate) fn present(&self) -> u64 {
         match self {

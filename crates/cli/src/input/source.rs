@@ -2,7 +2,7 @@
 
 use super::csv::Dialect;
 use super::reader::Reader;
-use crate::config::{FormatChoice, InputOptions};
+use crate::config::{FormatChoice, InputOptions, RowsOf};
 use crate::exit::Abort;
 use crate::halt::{Halt, Haltable};
 use std::fs::{File, Metadata};
@@ -18,7 +18,7 @@ pub(crate) enum Format {
     Null,
     Csv(Dialect),
     Json,
-    /// The rows of a query, which has no file.
+    /// The rows of a query or a work list, which has no file.
     Sql,
 }
 
@@ -114,9 +114,13 @@ fn refuse_idle_flags(sources: &[Source], options: &InputOptions) -> Result<(), A
 }
 
 impl Source {
-    /// Names the rows of a query.
-    pub(crate) fn of_query() -> Self {
-        Self { name: "--input-sql".into(), path: None, format: Format::Sql, regular: None }
+    /// Names the rows of a query, or of a table.
+    pub(crate) fn of_rows(rows: &RowsOf) -> Self {
+        let name = match rows {
+            RowsOf::Query(_) => "--input-sql".into(),
+            RowsOf::List(list) => list.table.as_str().into(),
+        };
+        Self { name, path: None, format: Format::Sql, regular: None }
     }
 
     /// Opens the input; it ends early when `halt` is raised.

@@ -143,7 +143,7 @@ impl Feed {
             }
             Err(RecordError::Ended(abort)) => return Step::Fatal(abort),
         };
-        let place = Place { file: source.name.clone(), line: reader.line() };
+        let place = Place { file: source.name.clone(), line: reader.line(), label: reader.label() };
         let (bytes, key) = (reader.position() - start, reader.take_key());
         let context = |kept| Context { place: place.clone(), bytes, kept, trouble: None, key };
         match converted {
@@ -156,7 +156,7 @@ impl Feed {
     /// Sends the end of reading on its way as a record, so that it arrives after the results before it.
     fn fatal(&mut self, abort: Abort) -> Vec<u8> {
         self.ended = true;
-        let place = Place { file: "".into(), line: 0 };
+        let place = Place { file: "".into(), line: 0, label: None };
         let context =
             Context { place, bytes: 0, kept: Kept::default(), trouble: Some(Trouble::Fatal(abort)), key: None };
         self.depart(Vec::new(), context)

@@ -28,11 +28,16 @@ pub(crate) struct Context {
 pub(crate) struct Place {
     pub(crate) file: Arc<str>,
     pub(crate) line: u64,
+    /// Says which row of a work list it is: there a number means nothing.
+    pub(crate) label: Option<String>,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        match &self.label {
+            Some(label) => write!(f, "{}, {label}", self.file),
+            None => write!(f, "{}:{}", self.file, self.line),
+        }
     }
 }
 
@@ -65,6 +70,14 @@ impl Skipped {
     }
 }
 
+/// Counts rows of a work list whose lease was lost before their outcome could be written.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Lost {
+    pub(crate) count: u64,
+    /// The first few, by their keys.
+    pub(crate) rows: Vec<String>,
+}
+
 /// Is shared by the reader and the consumer of outcomes.
 #[derive(Debug, Default)]
 pub(crate) struct Flight(Mutex<State>);
@@ -80,6 +93,10 @@ pub(crate) struct Tally {
     pub(crate) killed: u64,
     /// Rows that were not run, since their results are in the table.
     pub(crate) present: u64,
+    /// Rows of a work list that have failed and are free for another attempt.
+    pub(crate) again: u64,
+    /// Rows of a work list that others may have run before.
+    pub(crate) doubtful: u64,
 }
 
 #[derive(Debug, Default)]
@@ -89,6 +106,7 @@ struct State {
     /// What ran when the run was killed.
     killed: BTreeSet<u64>,
     skipped: Skipped,
+    lost: Lost,
     kept_names: KeptNames,
 }
 
@@ -146,6 +164,19 @@ impl Flight {
     /// Tells whether payload `index` was begun when the run was killed.
     pub(super) fn was_killed(&self, index: u64) -> bool {
         self.state().killed.contains(&index)
+    }
+
+    /// Notes a row whose lease was lost.
+    pub(super) fn lose(&self, row: String) {
+        let lost = &mut self.state().lost;
+        lost.count += 1;
+        if lost.rows.len() < Skipped::NAMED {
+            lost.rows.push(row);
+        }
+    }
+
+    pub(super) fn lost(&self) -> Lost {
+        self.state().lost.clone()
     }
 
     pub(super) fn skip(&self, place: Place) {

@@ -6,15 +6,16 @@ use super::flight::{Context, Flight, Trouble};
 use super::opened;
 use super::summary::Summary;
 use crate::bind::Binder;
-use crate::config::{Keep, MapOptions, OnError, OutputFormat, RunOptions};
+use crate::config::{Database, Keep, MapOptions, OnError, OutputFormat, RowsOf, RunOptions, WorkList};
 use crate::exit::{self, Abort};
 use crate::halt::Halt;
 use crate::input::{FileId, Format, Source, sources};
-use crate::output::{Output, Stdout};
+use crate::output::{Output, Refusal, RefusalKind, Stdout};
 use crate::progress::Progress;
 use crate::say::{say, say_escaped};
 use crate::signals::Signals;
 use ganger::registry::TaskEntry;
+use ganger_db::{Claim, Fate, Held};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,13 +45,16 @@ pub(crate) fn map(task: &'static TaskEntry, options: &MapOptions) -> Result<u8, 
     let mut engine = engine(&options.run)?;
     let alone = options.output.file.is_some() || !stdout.is_terminal();
     // Connections come after the workers, which would share them with us.
-    let destination =
-        options.database.as_ref().and_then(|database| database.destination.as_ref().zip(Some(&database.url)));
-    let output = match destination {
-        Some((destination, url)) => Output::table(url, destination)?,
-        None => Output::open(&options.output, stdout)?,
+    let database = options.database.as_ref();
+    let held = database.and_then(|database| held(database, &options.run));
+    let destination = database.and_then(|database| Some((&database.url, database.destination.as_ref()?)));
+    let output = match (destination, &held) {
+        (Some((url, destination)), Some(held)) => Output::claimed(url, destination, held.clone())?,
+        (Some((url, destination)), None) => Output::table(url, destination)?,
+        (None, _) => Output::open(&options.output, stdout)?,
     };
-    let opened = options.database.as_ref().map(|database| opened::open_query(database, &binder, &halt)).transpose()?;
+    let open = |database| opened::open_rows(database, held.as_ref(), &binder, &halt);
+    let opened = database.map(open).transpose()?;
     let progress = Progress::start(options.run.progress, total_bytes(&sources), alone);
     let flight = Arc::new(Flight::default());
     let mut feed = Feed::new(sources, binder, rules(options), flight.clone(), halt.clone());
@@ -64,6 +68,15 @@ pub(crate) fn map(task: &'static TaskEntry, options: &MapOptions) -> Result<u8, 
     let code = job.finish(report, &|| started.elapsed().saturating_sub(signals.stood_still()));
     signals.settle();
     code
+}
+
+/// Makes the account of what will be held of a work list.
+fn held(database: &Database, options: &RunOptions) -> Option<Held> {
+    let (RowsOf::List(list), Some(destination)) = (&database.rows, &database.destination) else { return None };
+    let WorkList { table, lease, attempts } = list.clone();
+    let workers = if options.serial { 1 } else { options.workers.resolve(ganger::cpu_count()) };
+    // A serial run reads records and writes results on one thread, which cannot wait for itself.
+    Some(Held::new(&Claim { table, key: destination.key.clone(), lease, attempts, workers, at_once: options.serial }))
 }
 
 /// Holds what happens to outcomes.
@@ -100,6 +113,8 @@ impl Job {
             Ok(()) => Flow::Continue,
             Err(abort) => {
                 self.ending = Some(abort);
+                // Nothing more is to be read, or claimed.
+                self.halt.raise();
                 Flow::Stop
             }
         }
@@ -120,6 +135,7 @@ impl Job {
                 self.fill_gap()?;
                 self.output.value(index, context, &json)?;
                 self.flight.count(|tally| tally.ok += 1);
+                self.output.check_leases()?;
                 self.refused()?
             }
         };
@@ -129,8 +145,11 @@ impl Job {
 
     /// Reports a failure and writes null in its place, or stops.
     fn fail(&mut self, index: u64, context: &Context, failure: &TaskFailure, code: u8) -> Result<bool, Abort> {
-        self.flight.count(|tally| tally.failed += 1);
-        let line = format!("{}: {}", context.place, sentence(failure));
+        let again = self.output.tries_again(context);
+        self.flight.count(|tally| *if again { &mut tally.again } else { &mut tally.failed } += 1);
+        let hope = if again { "; it will be tried again" } else { "" };
+        let line = format!("{}: {}{hope}", context.place, sentence(failure));
+        self.output.fail(context, &cause(failure))?;
         match self.on_error {
             OnError::Stop => Err(Abort::new(code, line)),
             OnError::Report => {
@@ -146,15 +165,30 @@ impl Job {
     fn refused(&mut self) -> Result<bool, Abort> {
         let refused = self.output.take_refused();
         let any = !refused.is_empty();
-        for line in refused {
-            self.flight.count(|tally| (tally.ok, tally.failed) = (tally.ok - 1, tally.failed + 1));
-            if self.on_error == OnError::Stop {
+        for Refusal { line, kind } in refused {
+            let lost = matches!(kind, RefusalKind::Lost(..));
+            self.recount(kind);
+            if self.on_error == OnError::Stop && !lost {
                 return Err(Abort::new(exit::STOPPED, line));
             }
             say_escaped(&line);
             self.enough().map_or(Ok(()), Err)?;
         }
         Ok(any)
+    }
+
+    /// Counts a record as what it is, rather than as what it was taken for.
+    fn recount(&self, kind: RefusalKind) {
+        self.flight.count(|tally| match kind {
+            RefusalKind::Failed | RefusalKind::Again | RefusalKind::Lost(_, Fate::Done) => tally.ok -= 1,
+            RefusalKind::Lost(_, Fate::Free) => tally.again -= 1,
+            RefusalKind::Lost(_, Fate::Dead) => tally.failed -= 1,
+        });
+        match kind {
+            RefusalKind::Failed => self.flight.count(|tally| tally.failed += 1),
+            RefusalKind::Again => self.flight.count(|tally| tally.again += 1),
+            RefusalKind::Lost(row, _) => self.flight.lose(row),
+        }
     }
 
     /// Says when there have been so many failures that the run ends.
@@ -169,6 +203,7 @@ impl Job {
     fn stopped(&mut self, index: u64, context: Context) {
         let killed = self.flight.was_killed(index);
         self.flight.count(|tally| if killed { tally.killed += 1 } else { tally.not_run += 1 });
+        self.output.put_back(&context, killed);
         if self.ordered {
             self.gap.push((index, context));
         }
@@ -187,7 +222,9 @@ impl Job {
         self.progress.finish();
         let finished = self.output.finish(&self.flight.kept_names());
         let written = finished.and_then(|()| self.refused().map(drop));
-        let (skipped, tally) = (self.flight.skipped(), self.flight.tally());
+        let doubtful = self.output.doubtful();
+        self.flight.count(|tally| tally.doubtful = doubtful);
+        let (skipped, lost, tally) = (self.flight.skipped(), self.flight.lost(), self.flight.tally());
         // What stopped the run comes before what went wrong while it was stopped.
         let ending = self.ending.map_or(Ok(()), Err).and(written);
         let (ending, description) = match report {
@@ -198,11 +235,11 @@ impl Job {
             say_escaped(&format!("error: {message}"));
         }
         // Of results that nobody can have, a count would mislead.
-        let lost = |abort: &Abort| [exit::READER_GONE, exit::CANNOT_WRITE].contains(&abort.code);
+        let unread = |abort: &Abort| [exit::READER_GONE, exit::CANNOT_WRITE].contains(&abort.code);
         if let Some(description) = description
-            && !ending.as_ref().is_err_and(lost)
+            && !ending.as_ref().is_err_and(unread)
         {
-            let summary = Summary { tally, skipped, elapsed: elapsed(), description };
+            let summary = Summary { tally, skipped, lost, elapsed: elapsed(), description };
             say(&summary.to_string());
         }
         match ending {
@@ -256,13 +293,18 @@ fn not_run(killed: bool) -> TaskFailure {
 
 /// Writes a failure for people: `failed: no such file (attempt 1, worker 2, pid 4711)`.
 fn sentence(failure: &TaskFailure) -> String {
-    let cause = match failure.kind {
-        "failed" | "panicked" => format!("{}: {}", failure.kind, failure.message),
-        _ => failure.message.clone(),
-    };
+    let cause = cause(failure);
     match (failure.worker, failure.pid) {
         (Some(worker), Some(pid)) => format!("{cause} (attempt {}, worker {worker}, pid {pid})", failure.attempt),
         _ => cause,
+    }
+}
+
+/// Writes what went wrong, without where.
+fn cause(failure: &TaskFailure) -> String {
+    match failure.kind {
+        "failed" | "panicked" => format!("{}: {}", failure.kind, failure.message),
+        _ => failure.message.clone(),
     }
 }
 

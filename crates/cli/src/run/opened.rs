@@ -6,6 +6,7 @@ use crate::config::Database;
 use crate::exit::{Abort, BAD_RECORD};
 use crate::halt::Halt;
 use crate::input::{Format, Reader, Record, RecordError, Source, SqlReader};
+use ganger_db::Held;
 use std::sync::Arc;
 
 /// Is an input that is being read.
@@ -22,7 +23,7 @@ pub(super) fn open(source: &Source, binder: &Binder, header: bool, halt: &Arc<Ha
     let plan = match source.format {
         Format::Lines | Format::Null => binder.lines()?,
         Format::Json => binder.json()?,
-        Format::Sql => unreachable!("a query is opened once, by open_query"),
+        Format::Sql => unreachable!("a query is opened once, by open_rows"),
         Format::Csv(_) => {
             let Some(first) = first_row(source, &mut reader)? else {
                 return Ok(None);
@@ -35,9 +36,14 @@ pub(super) fn open(source: &Source, binder: &Binder, header: bool, halt: &Arc<Ha
     Ok(Some(Opened { reader, plan, pending }))
 }
 
-/// Runs the query, and plans by the names of its columns.
-pub(super) fn open_query(database: &Database, binder: &Binder, halt: &Arc<Halt>) -> Result<(Source, Opened), Abort> {
-    let (source, rows) = (Source::of_query(), SqlReader::open(database, halt)?);
+/// Runs the query or looks at the work list, and plans by the names of its columns.
+pub(super) fn open_rows(
+    database: &Database,
+    held: Option<&Held>,
+    binder: &Binder,
+    halt: &Arc<Halt>,
+) -> Result<(Source, Opened), Abort> {
+    let (source, rows) = (Source::of_rows(&database.rows), SqlReader::open(database, held, halt)?);
     let plan = binder.rows(&source.name, rows.columns())?;
     Ok((source, Opened { reader: Reader::Sql(rows), plan, pending: false }))
 }

@@ -46,6 +46,9 @@ const DEPENDENT: &[(&str, &str)] = &[
     ("--retry-on", "crash,timeout"),
     ("--db", "sqlite:a.db"),
     ("--input-sql", "SELECT 1"),
+    ("--claim", "jobs"),
+    ("--lease", "90s"),
+    ("--attempts", "5"),
     ("--output-sql", "results"),
     ("--key", "id"),
 ];

@@ -3,7 +3,9 @@
 mod attributes;
 mod bad_input;
 mod binding;
+mod claim;
 mod doctor;
+mod encrypted;
 mod endings;
 mod events;
 mod failures;

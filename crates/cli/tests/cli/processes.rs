@@ -3,6 +3,7 @@
 pub(crate) use ganger_tests::MARK;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -18,6 +19,12 @@ pub(crate) fn marked(mark: &str) -> Vec<(i32, String)> {
 fn title(pid: i32) -> String {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&line).replace('\0', " ").trim_end().to_owned()
+}
+
+/// Returns what the descriptors of a process lead to.
+pub(crate) fn targets(pid: i32) -> BTreeSet<String> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.display().to_string())).collect()
 }
 
 /// Kills all processes with this mark, also those that they start meanwhile.

@@ -1,8 +1,14 @@
 //! Rows of SQLite as records, and results as rows.
 
 use crate::harness::{METHODS, Place, finish};
-use crate::running::Finished;
+use crate::processes::{marked, targets, wait_until};
+use crate::running::{Finished, Running};
+use nix::sys::signal::Signal;
 use rusqlite::Connection;
+use std::process::Command;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Makes a database of 2,000 rows, some without a value, and a table for results.
 fn database(place: &Place) -> Connection {
@@ -16,10 +22,25 @@ fn database(place: &Place) -> Connection {
     connection
 }
 
-fn map(place: &Place, arguments: &[&str]) -> Finished {
+fn mapping(place: &Place, arguments: &[&str]) -> Command {
     let mut command = place.command();
     command.args(["map", "--db", "sqlite:a.db"]).args(arguments);
-    finish(command, "")
+    command
+}
+
+fn map(place: &Place, arguments: &[&str]) -> Finished {
+    finish(mapping(place, arguments), "")
+}
+
+/// Starts a run over all 2,000 rows that takes seconds, and waits until results are there.
+fn started(place: &Place, connection: &Connection, more: &[&str]) -> Running {
+    let run = ["sleep-square", "--arg", "ms=5", "--input-sql", "SELECT id FROM n", "--output-sql", "r", "--key", "id"];
+    let running = Running::start(mapping(place, &[&run[..], &["-j", "2"], more].concat()));
+    wait_until(LIMIT, || match count(connection, "SELECT count(*) FROM r") {
+        0 => Err(running.err()),
+        _ => Ok(()),
+    });
+    running
 }
 
 fn count(connection: &Connection, sql: &str) -> i64 {
@@ -58,6 +79,54 @@ fn results_are_written_once_and_a_second_run_does_the_rest() {
         assert_eq!(count(&connection, "SELECT count(*) FROM r WHERE result = id * id"), 700);
         run("1500").gives(0, "", &["800 ok, 0 failed, 700 there already in"]);
         assert_eq!(count(&connection, "SELECT count(*) FROM r WHERE result = id * id"), 1500);
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_and_repeated_ends_with_each_row_once() {
+    let place = Place::new("sqlite-killed");
+    let connection = database(&place);
+    connection.execute_batch("DROP TABLE r; CREATE TABLE r (id INTEGER PRIMARY KEY, result INTEGER)").unwrap();
+    for log in ["delete", "wal"] {
+        connection.pragma_update(None, "journal_mode", log).unwrap();
+        connection.execute_batch("DELETE FROM r").unwrap();
+        let running = started(&place, &connection, &[]);
+        running.signal(Signal::SIGKILL);
+        assert_eq!(running.finish(LIMIT).signal, Some(Signal::SIGKILL));
+        place.audit();
+        let written = count(&connection, "SELECT count(*) FROM r");
+        assert!((1..2000).contains(&written), "{written}");
+        map(&place, &["square", "--input-sql", "SELECT id FROM n", "--output-sql", "r", "--key", "id"]).gives(
+            0,
+            "",
+            &[&format!("{} ok, 0 failed, {written} there already in", 2000 - written)],
+        );
+        assert_eq!(count(&connection, "SELECT count(*) FROM r WHERE result = id * id"), 2000);
+    }
+}
+
+#[test]
+fn no_process_of_a_gang_has_the_database_open() {
+    for method in METHODS {
+        let place = Place::new("sqlite-descriptors");
+        let connection = database(&place);
+        connection.execute_batch("DROP TABLE r; CREATE TABLE r (id INTEGER PRIMARY KEY, result INTEGER)").unwrap();
+        // Workers that come later are as innocent as the first.
+        let running = started(&place, &connection, &["--start-method", method, "--max-tasks-per-worker", "20"]);
+        let of_database = |pid: i32| targets(pid).into_iter().filter(|target| target.contains("/a.db")).count();
+        assert!(of_database(running.pid()) > 0, "it has it open itself");
+        // Workers come and go.
+        let others = wait_until(LIMIT, || {
+            let pids = marked(&place.mark()).into_iter().map(|(pid, _)| pid);
+            let others: Vec<i32> = pids.filter(|pid| *pid != running.pid()).collect();
+            if others.len() >= 2 { Ok(others) } else { Err(format!("{others:?}")) }
+        });
+        for pid in others {
+            assert_eq!(of_database(pid), 0, "{method}: {:?}", targets(pid));
+        }
+        running.signal(Signal::SIGKILL);
+        running.finish(LIMIT);
+        place.audit();
     }
 }
 

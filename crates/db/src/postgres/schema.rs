@@ -21,6 +21,13 @@ pub(super) struct Column {
     pub(super) kind: String,
 }
 
+impl Schema {
+    /// Finds the columns of these names.
+    pub(super) fn columns_of<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = &'a Column> {
+        names.iter().filter_map(|name| self.columns.iter().find(|column| column.name == *name))
+    }
+}
+
 impl Column {
     /// Tells whether it holds JSON, whose texts keep their quotes.
     pub(super) fn is_json(&self) -> bool {
@@ -40,13 +47,23 @@ SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.at
 WHERE i.indrelid = $1 AND a.attname = $2 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indnkeyatts = 1
     AND i.indpred IS NULL LIMIT 1";
 
+/// Finds a table: its name, ready for a statement, and its number.
+pub(super) fn find(session: &Session, table: &str) -> Result<Option<(String, u32)>, Error> {
+    let found = session.run(session.client().query_opt(TABLE, &[&table]))?;
+    Ok(found.map(|row| (row.get(0), row.get(1))))
+}
+
+/// Tells whether a column is unique by itself.
+pub(super) fn is_unique(session: &Session, id: u32, column: &str) -> Result<bool, Error> {
+    Ok(session.run(session.client().query_opt(UNIQUE, &[&id, &column]))?.is_some())
+}
+
 /// Finds a table whose key is unique.
 pub(super) fn inspect(session: &Session, destination: &Destination) -> Result<Schema, Error> {
     let client = session.client();
-    let Some(found) = session.run(client.query_opt(TABLE, &[&destination.table]))? else {
+    let Some((table, id)) = find(session, &destination.table)? else {
         return Err(no_table(destination));
     };
-    let (table, id): (String, u32) = (found.get(0), found.get(1));
     let columns: Vec<Column> = session
         .run(client.query(COLUMNS, &[&id]))?
         .iter()
@@ -56,7 +73,7 @@ pub(super) fn inspect(session: &Session, destination: &Destination) -> Result<Sc
         return Err(no_key(destination, columns.iter().map(|column| column.name.as_str())));
     };
     let key = key.clone();
-    if session.run(client.query_opt(UNIQUE, &[&id, &destination.key]))?.is_none() {
+    if !is_unique(session, id, &key.name)? {
         return Err(not_unique(destination));
     }
     Ok(Schema { table, key, columns })

@@ -1,7 +1,7 @@
 //! One connection, for one thread that waits.
 
 use super::explain::{explain, unreachable};
-use super::tls::connector;
+use super::tls::{advice, connector};
 use crate::error::{Error, ErrorKind};
 use crate::query::Stop;
 use crate::url::{Tls, Url};
@@ -47,7 +47,13 @@ impl Session {
         let connected = runtime.block_on(async { timeout(WELCOME, connect(config, encryption.as_ref())).await });
         let failed = |error: Error| error.during(format!("cannot connect to {url}"));
         let (client, mover) = match connected {
-            Ok(connected) => connected.map_err(|error| failed(unreachable(&error)))?,
+            Ok(connected) => connected.map_err(|error| {
+                let told = unreachable(&error);
+                failed(match advice(&error) {
+                    Some(advice) => told.advised(advice),
+                    None => told,
+                })
+            })?,
             Err(_) => return Err(failed(Error::new(ErrorKind::Unreachable, format!("no answer for {WELCOME:?}")))),
         };
         Ok(Self { client, runtime, mover: RefCell::new(Some(mover)), encryption, stop })

@@ -7,7 +7,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::error::Error as _;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -27,6 +28,21 @@ pub(super) fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>, Error> {
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     Ok(Some(MakeRustlsConnect::new(config)))
+}
+
+/// Says what to do when a server's certificate was not believed.
+pub(super) fn advice(error: &tokio_postgres::Error) -> Option<&'static str> {
+    // An error of input or output does not give away the error that it is made of as its source.
+    let inner = error.source()?.downcast_ref::<std::io::Error>()?.get_ref()?;
+    match inner.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(problem) => match problem {
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Some("sslmode=verify-full needs the host by a name that its certificate has")
+            }
+            _ => Some("sslrootcert=FILE names the certificates to trust, and sslmode=require believes any"),
+        },
+        _ => None,
+    }
 }
 
 fn verifying(file: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {

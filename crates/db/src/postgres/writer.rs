@@ -48,10 +48,7 @@ impl Writer {
     /// Inserts rows by one statement, which is a transaction of its own; returns how many are new.
     fn insert(&self, statement: &Statement, columns: &[String], rows: &[NewRow]) -> Result<Counts, Error> {
         let mut arrays: Vec<Vec<Option<String>>> = vec![rows.iter().map(|row| row.key.text()).collect()];
-        for (place, name) in columns.iter().enumerate() {
-            let is_json = column(&self.schema, name).is_some_and(Column::is_json);
-            arrays.push(rows.iter().map(|row| text(&row.values[place], is_json)).collect());
-        }
+        arrays.extend(value_arrays(&self.schema, columns, rows));
         let arrays: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|array| array as &(dyn ToSql + Sync)).collect();
         let written = self.session.run(self.session.client().execute(statement, &arrays))?;
         Ok(Counts { written, present: (rows.len() as u64).saturating_sub(written) })
@@ -67,7 +64,7 @@ impl Writer {
                     written.counts.present += counts.present;
                 }
                 Err(error) if error.kind() == ErrorKind::Violation => {
-                    written.rejected.push(Rejected { key: row.key.to_string(), error });
+                    written.rejected.push(Rejected::Violation { key: row.key.to_string(), error, again: false });
                 }
                 Err(error) => return Err(error),
             }
@@ -87,14 +84,17 @@ impl Face for Writer {
     }
 }
 
-fn column<'a>(schema: &'a Schema, name: &str) -> Option<&'a Column> {
-    schema.columns.iter().find(|column| column.name == name)
+/// Returns the values of rows, an array for each column.
+pub(super) fn value_arrays(schema: &Schema, columns: &[String], rows: &[NewRow]) -> Vec<Vec<Option<String>>> {
+    let array =
+        |(place, column): (usize, &Column)| rows.iter().map(|row| text(&row.values[place], column.is_json())).collect();
+    schema.columns_of(columns).enumerate().map(array).collect()
 }
 
 /// Each column comes as an array of texts, which PostgreSQL converts: so one statement takes any number of rows, of any types.
 fn insertion(schema: &Schema, columns: &[String]) -> String {
     let key = std::iter::once(&schema.key);
-    let columns: Vec<&Column> = key.chain(columns.iter().filter_map(|name| column(schema, name))).collect();
+    let columns: Vec<&Column> = key.chain(schema.columns_of(columns)).collect();
     let each = |form: &dyn Fn(usize, &Column) -> String| {
         let texts: Vec<String> = columns.iter().enumerate().map(|(place, column)| form(place, column)).collect();
         listed(texts.iter().map(String::as_str))

@@ -4,7 +4,9 @@
 //! bounds how far it is ahead.
 //!
 //! A query that is stepped through keeps writers out, ourselves with the results too, unless the file's journal is a
-//! write-ahead log. So where results go back into the file, its rows are copied into a temporary table first.
+//! write-ahead log. So where results go back into the file, its rows are copied into a temporary table first. Which keys are
+//! there already is asked on a connection of its own, for the same reason: beside a statement that is stepped through, another
+//! of the same connection keeps its lock after its end.
 
 use super::open::{explain, open};
 use super::schema::{Schema, inspect};
@@ -90,15 +92,20 @@ impl Task {
         let statement = single(&connection, &self.sql)?;
         let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let known = match &self.known {
-            Some(destination) => Some((inspect(&connection, destination)?, key_column(&names, &destination.key)?)),
+            Some(destination) => {
+                let looking = open(&self.path, &self.url)?;
+                let schema = inspect(&looking, destination)?;
+                Some((looking, schema, key_column(&names, &destination.key)?))
+            }
             None => None,
         };
-        let statement = match known {
+        let statement = match &known {
             Some(_) if !has_log(&connection).map_err(told)? => copied(&connection, statement, &self.sql)?,
             _ => statement,
         };
         connection.pragma_update(None, "query_only", true).map_err(told)?;
-        let lookup = known.map(|(schema, key)| Lookup::new(&connection, &schema, key)).transpose().map_err(told)?;
+        let lookup = known.as_ref().map(|(looking, schema, key)| Lookup::new(looking, schema, *key));
+        let lookup = lookup.transpose().map_err(told)?;
         // Whoever has gone meanwhile wants no rows either.
         let _ = columns.send(Ok(names));
         let mut reading = Reading { lookup, number: 0 };

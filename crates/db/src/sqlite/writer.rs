@@ -41,7 +41,7 @@ impl Face for Writer {
                     Ok(_) => written.counts.present += 1,
                     // A statement that fails takes back its own work only.
                     Err(error) if error.kind() == ErrorKind::Violation => {
-                        written.rejected.push(Rejected { key: row.key.to_string(), error });
+                        written.rejected.push(Rejected::Violation { key: row.key.to_string(), error, again: false });
                     }
                     Err(error) => return Err(error),
                 }
