@@ -70,7 +70,7 @@ pub fn count_rows((rows, counts): (SharedArray<i64, 2>, SharedArray<u64, 1>)) ->
 pub fn parallel_shared(pool: &Pool, rows: &SharedArray<i64, 2>) -> Result<Vec<u64>, Box<dyn Error>> {
     let counts = SharedArray::zeros([rows.shape()[0]])?;
     let parts = rows.split_rows(PARTS)?.into_iter().zip(counts.split_rows(PARTS)?);
-    pool.imap(count_rows, parts).progress_count(PARTS as u64).collect::<Result<(), _>>()?;
+    let _: Vec<()> = pool.map(count_rows, parts.progress_count(PARTS as u64))?;
     Ok(counts.to_vec()?)
 }
 

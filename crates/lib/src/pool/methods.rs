@@ -256,7 +256,12 @@ impl Pool {
             // What the caller has to be told for every item depends on how many there are.
             Err(refusal) => return Err((refusal, items.count() as u64)),
         };
+        let few = items.size_hint().1.is_some_and(|most| most <= FEW);
         self.gang().submit_all(&job, items, encode);
+        if few {
+            // As `apply` does: the way of results through the driver's thread takes longer than tiny tasks take to run.
+            self.gang().wait_for(&job);
+        }
         let mut order = InOrder::default();
         let mut read = |batch: &Batch| (0..).map_while(|place| outcome(&job, batch, place, decode)).for_each(&mut take);
         loop {
@@ -420,3 +425,6 @@ impl Pool {
 
 /// For so many values room is made before they come; an input may claim to be longer than it is.
 const RESERVE: usize = 1 << 20;
+
+/// So few results are not read before all of them are there.
+const FEW: usize = 2048;
