@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::time::Duration;
 
-use ganger::{Descriptor, Pool, Retry, RetryOn, StartMethod, TaskErrorKind, partial};
+use ganger::{Descriptor, Pool, Retry, RetryOn, StartMethod, TaskErrorKind, WorkerStatus, partial};
 use ganger_tests::{Log, scratch, wait_until};
 use nix::sys::signal::Signal;
 
@@ -131,11 +131,15 @@ fn deaths_during_a_fold_cost_nothing_with_retries(method: StartMethod) {
     };
     std::thread::scope(|scope| {
         let folding = scope.spawn(|| pool.fold(slow, 0..1500, 0, add));
+        let mut killed = Vec::new();
         for _ in 0..8 {
-            let busy = || pool.workers().into_iter().filter(|it| it.running().is_some()).map(|it| it.pid()).collect();
+            // One that was killed goes on to be listed until the pool has heard of it.
+            let busy = |it: &WorkerStatus| it.running().is_some() && !killed.contains(&it.pid());
+            let busy = || pool.workers().iter().filter(|it| busy(it)).map(WorkerStatus::pid).collect();
             let pids: Vec<u32> =
                 wait_until("somebody works", SOON, busy, |pids: &Vec<u32>| !pids.is_empty() || folding.is_finished());
             pids.first().into_iter().for_each(|pid| signal(*pid, Signal::SIGKILL));
+            killed.extend(pids.first());
         }
         assert_eq!(folding.join().unwrap(), Ok((0..1500).sum()));
     });
