@@ -75,7 +75,7 @@ pub(super) fn write(path: &Path, results: &Results) -> Result<()> {
     std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
 }
 
-/// Reads what [`write`] has written.
+/// Reads what [`write()`] has written.
 pub(super) fn read(path: &Path) -> Result<Results> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     from_text(&text).map_err(|error| format!("{}: {error}", path.display()).into())
