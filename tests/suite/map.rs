@@ -21,6 +21,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     partial_serializes_its_bound_arguments_once,
     task_rng_depends_on_the_seed_and_the_index_alone,
     arguments_are_released_at_once,
+    arguments_may_use_the_pool_while_they_are_serialized,
     worker_state_belongs_to_its_worker,
 ];
 
@@ -221,6 +222,44 @@ fn arguments_are_released_at_once(method: StartMethod) {
     assert_eq!(DROPPED.load(Ordering::Relaxed), 100, "the caller's are gone once they are encoded");
     // A forked worker begins with the caller's count, of the moment of the fork: 0.
     assert_eq!(handle.get().unwrap(), (0..100).collect::<Vec<_>>());
+    finish(pool);
+}
+
+/// What asks a pool for its square, and for that of another thread to be there, while it is serialized.
+struct Asking(i64, Option<Pool>);
+
+static BEING_SERIALIZED: AtomicUsize = AtomicUsize::new(0);
+static ELSEWHERE: AtomicUsize = AtomicUsize::new(0);
+
+impl Serialize for Asking {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        BEING_SERIALIZED.fetch_add(1, Ordering::SeqCst);
+        wait_until("the other thread is served", SOON, || ELSEWHERE.load(Ordering::SeqCst), |served| *served > 0);
+        let pool = self.1.as_ref().ok_or_else(|| serde::ser::Error::custom("no pool"))?;
+        let squared = pool.apply(square, (self.0,)).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_i64(squared)
+    }
+}
+
+impl<'de> Deserialize<'de> for Asking {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        i64::deserialize(deserializer).map(|squared| Self(squared, None))
+    }
+}
+
+fn arguments_may_use_the_pool_while_they_are_serialized(method: StartMethod) {
+    let pool = pool(method, 2);
+    std::thread::scope(|scope| {
+        let squares = scope.spawn(|| {
+            let asking = (0..50).map(|x| Asking(x, Some(pool.clone())));
+            pool.map(|asking: Asking| square(asking.0), asking).unwrap()
+        });
+        wait_until("an argument is", SOON, || BEING_SERIALIZED.load(Ordering::SeqCst), |begun| *begun > 0);
+        assert_eq!(pool.apply(square, (9,)).unwrap(), 81, "whoever takes long to serialize holds nobody up");
+        ELSEWHERE.store(1, Ordering::SeqCst);
+        let expected: Vec<i64> = (0..50).map(|x| x * x * x * x).collect();
+        assert_eq!(squares.join().unwrap(), expected);
+    });
     finish(pool);
 }
 

@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "this is the one crate of the workspace that may hold unsafe code")]
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod biased;
 pub mod catch;
 pub mod cgroup;
 pub mod child;
@@ -40,6 +41,8 @@ pub mod start;
 pub mod thread;
 pub mod word;
 
+#[cfg(test)]
+mod biased_model;
 #[cfg(any(test, fuzzing))]
 mod hostile;
 mod incarnation;

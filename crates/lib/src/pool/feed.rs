@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use ganger_os::biased::{Owner, Visitor, biased};
 use ganger_os::thread::{OwnThread, spawn_own};
 
 use super::job::{Chunk, Job};
@@ -22,25 +23,19 @@ pub(crate) struct Feeds(Mutex<Vec<Arc<Feed>>>);
 #[derive(Debug)]
 pub(crate) struct Feed {
     job: Arc<Job>,
-    waiting: Mutex<Waiting>,
+    waiting: Visitor<Waiting>,
     /// The user fixed the look-ahead.
     fixed: bool,
 }
 
 /// What the driver fetches when workers are hungry. Whoever adds to it never waits for the core's lock, which the driver
-/// holds while it writes to workers.
-#[derive(Debug)]
+/// holds while it writes to workers; and the driver never waits for code of users, which encodes arguments: the chunk that is
+/// being filled is not here meanwhile.
+#[derive(Debug, Default)]
 struct Waiting {
     full: Vec<Chunk>,
-    growing: Chunk,
-}
-
-impl Waiting {
-    fn take(&mut self) -> Vec<Chunk> {
-        let mut chunks = std::mem::take(&mut self.full);
-        chunks.push(self.growing.take());
-        chunks
-    }
+    /// The one that is being filled, if it has tasks.
+    growing: Option<Box<Chunk>>,
 }
 
 impl Feeds {
@@ -51,13 +46,13 @@ impl Feeds {
     /// Hands waiting tasks of priority `appetite` or a higher one to `submit`: of each feed the full chunks, or, if there is
     /// none, the one that is being filled; `all` for both, of every feed.
     pub(crate) fn collect(&self, appetite: i64, all: bool, mut submit: impl FnMut(&Arc<Job>, Chunk)) {
-        for feed in self.lock().iter().filter(|feed| all || i64::from(feed.priority()) >= appetite) {
-            let full = std::mem::take(&mut feed.lock().full);
-            let enough = !full.is_empty() && !all;
-            full.into_iter().for_each(|chunk| submit(&feed.job, chunk));
-            if !enough {
-                submit(&feed.job, feed.take_growing());
-            }
+        for feed in self.lock().iter().filter(|feed| all || i64::from(feed.job.terms.priority) >= appetite) {
+            let (full, growing) = feed.waiting.with(|waiting| {
+                let full = std::mem::take(&mut waiting.full);
+                let enough = !full.is_empty() && !all;
+                (full, if enough { None } else { waiting.growing.take() })
+            });
+            full.into_iter().chain(growing.map(|chunk| *chunk)).for_each(|chunk| submit(&feed.job, chunk));
         }
     }
 
@@ -81,7 +76,7 @@ impl Feeds {
     /// The most urgent come first: what is collected first may be sent at once.
     fn add(&self, feed: &Arc<Feed>) {
         let mut feeds = self.lock();
-        let place = feeds.partition_point(|other| other.priority() >= feed.priority());
+        let place = feeds.partition_point(|other| other.job.terms.priority >= feed.job.terms.priority);
         feeds.insert(place, feed.clone());
     }
 
@@ -90,77 +85,72 @@ impl Feeds {
     }
 }
 
-impl Feed {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn priority(&self) -> i32 {
-        self.job.terms.priority
-    }
-
-    /// Takes the chunk that is being filled. Its successor is allocated without the lock, for which its feeder would wait.
-    fn take_growing(&self) -> Chunk {
-        let size = self.lock().growing.size();
-        if size.0 == 0 {
-            return Chunk::default();
-        }
-        let next = Chunk::with_room(size);
-        self.lock().growing.replace(next)
-    }
-}
-
 /// A feed that is open: its supervisor fetches from it. It closes when it is dropped.
 pub(crate) struct OpenFeed {
     supervisor: Arc<Supervisor>,
     feed: Arc<Feed>,
+    waiting: Owner<Waiting>,
+    /// The index of the next task.
+    next: u64,
+    /// How many tasks and bytes the last chunk had when it was fetched.
+    room: (usize, usize),
 }
 
 impl OpenFeed {
     /// Opens a feed; `fixed` when its window is not to be widened.
     pub(crate) fn new(supervisor: &Arc<Supervisor>, job: &Arc<Job>, fixed: bool) -> Self {
-        let waiting = Waiting { full: Vec::new(), growing: Chunk::starting_at(0) };
-        let feed = Arc::new(Feed { job: job.clone(), waiting: Mutex::new(waiting), fixed });
+        let (owner, waiting) = biased(Waiting::default());
+        let feed = Arc::new(Feed { job: job.clone(), waiting, fixed });
         supervisor.with_core(|core| core.handle(Event::FeedOpened(job.id)));
         supervisor.feeds.add(&feed);
-        Self { supervisor: supervisor.clone(), feed }
+        Self { supervisor: supervisor.clone(), feed, waiting: owner, next: 0, room: (0, 0) }
     }
 
     /// Adds a task; one that cannot be encoded ends before it begins, and keeps its place in the order. Returns how many
     /// bytes its arguments have.
-    pub(crate) fn add<A>(&self, item: &A, encode: Encode<A>) -> usize {
-        let mut waiting = self.feed.lock();
-        let pushed = waiting.growing.push(|out| encode(item, out));
-        if let Some(alone) = waiting.growing.split_off_passenger() {
-            let next = Chunk::starting_at(alone.next_index());
-            let before = std::mem::replace(&mut waiting.growing, next);
-            waiting.full.extend([before, alone]);
-        } else if waiting.growing.is_full() {
-            let full = waiting.growing.take();
-            waiting.full.push(full);
-        }
-        drop(waiting);
-        match pushed {
+    pub(crate) fn add<A>(&mut self, item: &A, encode: Encode<A>) -> usize {
+        let mut chunk = self.take_growing();
+        match chunk.push(|out| encode(item, out)) {
             Ok(length) => {
-                self.supervisor.offer(self.feed.priority());
+                self.next += 1;
+                self.put(chunk);
+                self.supervisor.offer(self.feed.job.terms.priority);
                 length
             }
             Err((kind, text)) => {
+                self.put(chunk);
                 self.add_error(kind, text);
                 0
             }
         }
     }
 
-    fn add_error(&self, kind: TaskErrorKind, text: String) {
-        let index = {
-            let mut waiting = self.feed.lock();
-            let before = waiting.growing.take();
-            let index = before.next_index();
-            waiting.full.push(before);
-            waiting.growing = Chunk::starting_at(index + 1);
-            index
-        };
+    /// The chunk to add the next task to: the one that was last added to, or a new one, when that was fetched or is full.
+    #[inline]
+    fn take_growing(&mut self) -> Box<Chunk> {
+        let growing = self.waiting.with(|waiting| waiting.growing.take());
+        growing.unwrap_or_else(|| Box::new(Chunk::with_room(self.next, self.room)))
+    }
+
+    /// Lets the driver have a chunk, if it fetches it before the next task is added to it.
+    #[inline]
+    fn put(&mut self, mut chunk: Box<Chunk>) {
+        self.room = chunk.size();
+        let passenger = chunk.split_off_passenger();
+        if passenger.is_none() && !chunk.is_full() {
+            self.waiting.with(|waiting| waiting.growing = Some(chunk));
+        } else {
+            let full = std::iter::once(*chunk).chain(passenger).filter(|chunk| chunk.len() > 0);
+            self.waiting.with(|waiting| waiting.full.extend(full));
+        }
+    }
+
+    /// Adds a task that has ended before it began.
+    fn add_error(&mut self, kind: TaskErrorKind, text: String) {
+        // What is in one chunk has indices that follow each other.
+        self.waiting.with(|waiting| waiting.full.extend(waiting.growing.take().map(|chunk| *chunk)));
+        let index = self.next;
+        self.next += 1;
         wake_all(self.feed.job.sink.deliver(Batch::error(self.feed.job.error(kind, text, index))));
     }
 }
@@ -169,15 +159,13 @@ impl Drop for OpenFeed {
     /// Submits the rest and says how many tasks there were.
     fn drop(&mut self) {
         self.supervisor.feeds.remove(&self.feed);
-        let mut waiting = self.feed.lock();
-        let expected = waiting.growing.next_index();
-        let rest = waiting.take();
-        drop(waiting);
+        let Waiting { full, growing } = self.waiting.with(std::mem::take);
+        let rest = full.into_iter().chain(growing.map(|chunk| *chunk));
         self.supervisor.with_core(|core| {
-            rest.into_iter().for_each(|chunk| core.submit(&self.feed.job, chunk));
+            rest.for_each(|chunk| core.submit(&self.feed.job, chunk));
             core.handle(Event::FeedClosed(self.feed.job.id));
         });
-        wake_all(self.feed.job.sink.expect(expected));
+        wake_all(self.feed.job.sink.expect(self.next));
     }
 }
 
@@ -220,14 +208,14 @@ struct Feeder<A> {
 }
 
 impl<A> Feeder<A> {
-    fn run(self, thread: &OwnThread, input: impl Iterator<Item = A>) {
+    fn run(mut self, thread: &OwnThread, input: impl Iterator<Item = A>) {
         let mut input = AssertUnwindSafe(input);
-        let sink = &self.open.feed.job.sink;
+        let job = self.open.feed.job.clone();
         while self.wait_for_room(thread) {
             match catch_unwind(AssertUnwindSafe(|| input.next())) {
                 Ok(Some(item)) => {
                     let length = self.open.add(&item, self.encode);
-                    let mut state = sink.lock();
+                    let mut state = job.sink.lock();
                     state.load.tasks += 1;
                     state.load.bytes += length as i64;
                     drop(state);

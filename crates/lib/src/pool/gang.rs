@@ -117,7 +117,7 @@ impl Gang {
 
     /// Submits `items` as tasks of `job`.
     pub(crate) fn submit_all<A>(&self, job: &Arc<Job>, items: impl Iterator<Item = A>, encode: Encode<A>) {
-        let open = OpenFeed::new(&self.supervisor, job, true);
+        let mut open = OpenFeed::new(&self.supervisor, job, true);
         for item in items {
             open.add(&item, encode);
         }

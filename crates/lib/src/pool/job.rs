@@ -73,9 +73,9 @@ impl Chunk {
         (self.len(), self.bytes.len())
     }
 
-    /// An empty chunk with room for about as much: growing piece by piece would copy everything twice.
-    pub(crate) fn with_room(size: (usize, usize)) -> Self {
-        let mut chunk = Self::starting_at(0);
+    /// An empty chunk with room for about so many tasks and bytes: growing piece by piece would copy everything twice.
+    pub(crate) fn with_room(first: u64, size: (usize, usize)) -> Self {
+        let mut chunk = Self::starting_at(first);
         chunk.offsets.reserve(size.0.min(FULL.0));
         chunk.bytes.reserve(size.1.min(FULL.1));
         chunk
@@ -92,17 +92,6 @@ impl Chunk {
         let offsets = vec![0, bytes.len() as u32];
         let (descriptors, aside) = (std::mem::take(&mut self.descriptors), std::mem::take(&mut self.aside));
         Some(Self { first: self.next_index(), bytes, offsets, descriptors, aside })
-    }
-
-    /// Takes what there is and leaves `next`, which is empty, to go on where it ends.
-    pub(crate) fn replace(&mut self, mut next: Self) -> Self {
-        next.first = self.next_index();
-        std::mem::replace(self, next)
-    }
-
-    /// As [`replace`](Self::replace), with a chunk of the same size.
-    pub(crate) fn take(&mut self) -> Self {
-        self.replace(Self::with_room(self.size()))
     }
 
     /// Appends one task's arguments, which are put aside when they are large.
