@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -67,6 +67,29 @@ impl Poller {
         let _ = self.epoll.delete(fd);
     }
 
+    /// As [`wait`](Self::wait), but looks for `patience` before it sleeps, and leaves the processor to whoever else wants it
+    /// between two looks: an idle processor takes longer to wake up than short tasks take to run, above all a virtual one.
+    ///
+    /// # Errors
+    /// As of [`wait`](Self::wait).
+    pub fn wait_awake(&self, patience: Duration, limit: Option<Duration>, tokens: &mut Vec<u64>) -> io::Result<()> {
+        if patience.is_zero() {
+            return self.wait(limit, tokens);
+        }
+        let begun = Instant::now();
+        loop {
+            self.wait(Some(Duration::ZERO), tokens)?;
+            let waited = begun.elapsed();
+            if !tokens.is_empty() || limit.is_some_and(|limit| waited >= limit) {
+                return Ok(());
+            }
+            if waited >= patience {
+                return self.wait(limit.map(|limit| limit.saturating_sub(waited)), tokens);
+            }
+            std::thread::yield_now();
+        }
+    }
+
     /// Waits until something is ready or `limit` has passed, and returns the tokens that are ready.
     ///
     /// # Errors
@@ -123,5 +146,28 @@ impl Waker {
 impl AsFd for Waker {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.event.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn waiting_awake_ends_with_an_event_and_with_its_limit() {
+        let (poller, waker, mut tokens) = (Poller::new().expect("a set"), Waker::new().expect("a waker"), vec![1]);
+        poller.add(&waker, 7, Interest::Read).expect("watched");
+        for patience in [Duration::ZERO, Duration::from_micros(50), LONG] {
+            poller.wait_awake(patience, Some(Duration::from_millis(2)), &mut tokens).expect("waits");
+            assert!(tokens.is_empty(), "nothing has happened, and {tokens:?} was said");
+            std::thread::scope(|scope| {
+                scope.spawn(|| waker.wake());
+                poller.wait_awake(patience, Some(LONG), &mut tokens).expect("waits");
+            });
+            assert_eq!(tokens, [7_u64]);
+            waker.reset();
+        }
     }
 }

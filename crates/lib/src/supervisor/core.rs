@@ -173,6 +173,11 @@ impl Core {
         self.state.has_work()
     }
 
+    /// Whether what workers have in flight ends soon.
+    pub(crate) fn ends_soon(&self) -> bool {
+        self.state.ends_soon()
+    }
+
     /// Whether one of the guardian's workers has been ready.
     pub(crate) fn has_served(&self) -> bool {
         self.state.has_served()

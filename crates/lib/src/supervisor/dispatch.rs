@@ -13,6 +13,9 @@ use crate::wire::claim::POSITIONS;
 /// have given back all that they were sent: when all are stopped, tasks do not go round and round.
 const STALL: Duration = Duration::from_millis(2);
 
+/// It is not worth the while to sleep for so long: see [`Poller::wait_awake`](ganger_os::poll::Poller::wait_awake).
+pub(super) const SOON: Duration = Duration::from_micros(100);
+
 /// The [appetite](State::appetite) of a queue that wants nothing.
 pub(crate) const FULL: i64 = i64::MAX;
 
@@ -42,6 +45,13 @@ impl State {
     pub(crate) fn collects(&self) -> bool {
         // A single task needs none: a worker that comes to rest announces it.
         self.seats.serving().any(|worker| worker.ahead() > 1 && worker.silent)
+    }
+
+    /// Whether what workers have in flight ends within [`SOON`], as far as it is known how long such tasks take.
+    pub(crate) fn ends_soon(&self) -> bool {
+        let mut busy = self.seats.serving().filter(|worker| worker.ahead() > 0).peekable();
+        let soon = |worker: &Worker| self.pace_of(worker).takes(worker.ahead()).is_some_and(|time| time <= SOON);
+        busy.peek().is_some() && busy.all(soon)
     }
 
     /// How far an input may be ahead of its reader, for a function.

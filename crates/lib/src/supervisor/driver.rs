@@ -13,7 +13,7 @@ use ganger_os::start::{Guardian, Plan};
 use ganger_os::thread::{OwnThread, spawn_own};
 
 use super::core::Core;
-use super::dispatch::FULL;
+use super::dispatch::{FULL, SOON};
 use super::event::Event;
 use super::guardian::unwatch;
 use super::guest::{Guest, GuestRoom, Watch};
@@ -236,9 +236,12 @@ impl Supervisor {
         let mut wakers = Vec::new();
         // Asked after the place was taken: whoever completes it from now on wakes the guest.
         while wakers.is_empty() && !done() && !self.over() {
-            let look = self.lock().next_look();
+            let core = self.lock();
+            let (look, soon) = (core.next_look(), core.ends_soon());
+            drop(core);
             let limit = look.map(|look| look.saturating_duration_since(Instant::now()));
-            if self.poller.wait(limit, &mut tokens).is_err() {
+            let patience = if soon { SOON } else { Duration::ZERO };
+            if self.poller.wait_awake(patience, limit, &mut tokens).is_err() {
                 break;
             }
             wakers = self.take_turn(&tokens);

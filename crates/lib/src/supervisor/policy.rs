@@ -1,14 +1,20 @@
 //! How many tasks to send at once: enough to hide the cost of sending, few enough to share the work fairly.
 
+use std::time::Duration;
+
 /// A batch shall be about this much work.
 const BATCH_NANOS: u64 = 1_000_000;
 
 /// The largest batch, however short the tasks are.
 const MOST: u32 = 8192;
 
+/// The smallest piece of work that is worth a batch of its own: about as long as it takes to send it, to wake a worker for it, and to
+/// book its results.
+const WORTH_NANOS: u64 = 10_000;
+
 /// Results of tasks shorter than this are collected instead of announced one by one: an announcement costs the worker
-/// about 2 us, and the supervisor a wake-up.
-const EAGER_NANOS: u64 = 50_000;
+/// about 2 us, and the supervisor a wake-up, as it does the reader: 15 us in all. Collected ones are known a millisecond later at most.
+const EAGER_NANOS: u64 = 500_000;
 
 /// While a worker runs a task shorter than this, the next one already waits beside it: otherwise the way back and forth
 /// (about 0.1 ms) would be idle time. Longer ones are not worth the risk of waiting behind the wrong neighbour.
@@ -40,6 +46,11 @@ impl Pace {
         (self.nanos > 0).then_some(self.nanos)
     }
 
+    /// How long so many tasks take; `None` when no task has ended yet.
+    pub(super) fn takes(self, count: u32) -> Option<Duration> {
+        self.nanos().map(|nanos| Duration::from_nanos(nanos.saturating_mul(count.into())))
+    }
+
     /// Whether results shall be announced one by one.
     pub(super) fn eager(self) -> bool {
         self.nanos().is_none_or(|nanos| nanos >= EAGER_NANOS)
@@ -50,7 +61,8 @@ impl Pace {
         let Some(nanos) = self.nanos() else { return 1 };
         let by_time = u32::try_from(BATCH_NANOS / nanos).unwrap_or(u32::MAX).clamp(1, MOST);
         // Towards the end the pieces get smaller, so that all workers end together.
-        let fair = u32::try_from(queued.div_ceil(2 * u64::from(workers.max(1)))).unwrap_or(u32::MAX).max(1);
+        let fair = queued.div_ceil(2 * u64::from(workers.max(1))).max(WORTH_NANOS / nanos);
+        let fair = u32::try_from(fair).unwrap_or(u32::MAX).max(1);
         by_time.min(self.grown.max(1)).min(fair)
     }
 
@@ -88,8 +100,14 @@ mod tests {
 
     #[test]
     fn the_last_tasks_are_shared() {
-        assert_eq!(pace(1).batch(100, 2), 25);
-        assert_eq!(pace(1).batch(3, 2), 1);
+        assert_eq!(pace(1_000).batch(100, 2), 25);
+        assert_eq!(pace(10_000).batch(3, 2), 1);
+    }
+
+    #[test]
+    fn no_piece_is_smaller_than_what_it_costs_to_send() {
+        assert_eq!(pace(1_000).batch(3, 2), 10, "there are three: all go to one worker");
+        assert_eq!(pace(100).batch(1_000, 64), 100);
     }
 
     #[test]

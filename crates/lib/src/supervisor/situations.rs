@@ -435,6 +435,19 @@ fn results_that_are_not_announced_are_looked_for_until_their_worker_rests() {
 }
 
 #[test]
+fn what_ends_soon_is_known_of_tasks_that_are_known() {
+    let mut pool = Pool::ready(2, None);
+    assert!(!pool.state.ends_soon(), "nothing is in flight");
+    pool.submit(9, Some(4));
+    assert!(!pool.state.ends_soon(), "nothing is known of these tasks");
+    pool.finish(0, 4, Duration::from_micros(20));
+    pool.finish(1, 4, Duration::from_micros(20));
+    assert!(pool.state.ends_soon(), "one is left, of 20 us");
+    pool.submit(8, Some(8));
+    assert!(!pool.state.ends_soon(), "eight take 160 us");
+}
+
+#[test]
 fn a_worker_that_lies_about_its_time_is_survived() {
     let mut pool = Pool::ready(1, None);
     for count in [8, 1] {
