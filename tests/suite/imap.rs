@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use ganger::{Pool, StartMethod, TaskErrorKind, Timeout};
-use ganger_tests::{Gate, Log, memory, wait_until};
+use ganger_tests::{Gate, Log, memory, wait_until, within};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::kit::{SOON, finish, pass_gate, pool, square};
 
@@ -21,6 +22,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     imap_keeps_memory_flat_over_a_million_items,
     imap_stops_at_a_look_ahead_of_bytes,
     imap_reports_a_panic_of_its_input_in_its_place,
+    imap_does_not_leave_the_neighbours_of_what_cannot_be_encoded_lying,
     imap_unordered_yields_a_fast_late_item_first,
     imap_next_times_out_and_loses_nothing,
     imap_dropped_half_way_cancels_and_frees,
@@ -139,6 +141,43 @@ fn wait_if_first(item: u32) -> u32 {
         Gate::new("first").pass();
     }
     item
+}
+
+/// A number, or what takes a while to turn out not to be serializable.
+#[derive(Deserialize)]
+struct Choosy(Option<i64>);
+
+impl Serialize for Choosy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_none() {
+            std::thread::sleep(Duration::from_millis(10));
+            return Err(serde::ser::Error::custom("no number"));
+        }
+        self.0.serialize(serializer)
+    }
+}
+
+/// The input waits until the only outcome is read that workers have a part in. The driver looks around once a second by itself: each of
+/// the rounds would take as long if it were not called.
+fn imap_does_not_leave_the_neighbours_of_what_cannot_be_encoded_lying(method: StartMethod) {
+    let pool = pool(method, 2);
+    within("forty rounds", Duration::from_secs(20), || {
+        for round in 0..40 {
+            let is_read = Arc::new(AtomicBool::new(false));
+            let items = if round % 2 == 0 { [Some(round), None] } else { [None, Some(round)] };
+            let seen = is_read.clone();
+            let rest = std::iter::from_fn(move || {
+                wait_until("the number is read", SOON, || seen.load(Ordering::SeqCst), |seen| *seen);
+                None
+            });
+            let input = items.into_iter().map(Choosy).chain(rest);
+            let mut outcomes = pool.imap_unordered(|item: Choosy| item.0.unwrap_or_default(), input);
+            assert_eq!(outcomes.find_map(Result::ok), Some(round));
+            is_read.store(true, Ordering::SeqCst);
+            assert!(outcomes.all(|outcome| outcome.is_err_and(|error| error.message().contains("no number"))));
+        }
+    });
+    finish(pool);
 }
 
 fn imap_unordered_yields_a_fast_late_item_first(method: StartMethod) {

@@ -6,7 +6,8 @@
 //! this process pass a full barrier (`membarrier(2)`, private and expedited; some microseconds). Whatever the owner does from then on
 //! sees the knock, and whatever it did before is seen.
 //!
-//! Where the kernel refuses that, as a sandbox may, the owner passes a barrier itself: slower, and the same otherwise. Every order in which
+//! Where the kernel refuses that, as a sandbox may, the owner passes a barrier itself: slower, and the same otherwise. Neither end may be used
+//! while the same thread is inside by the other: it would wait for itself, as with a mutex. Every order in which
 //! the two can take their steps is gone through in `biased_model.rs`, with that barrier.
 //!
 //! The same asymmetry is in liburcu, in folly's hazard pointers and in the JVM's biased locks.
@@ -178,10 +179,12 @@ enum Barrier {
     Symmetric,
 }
 
+/// Whether the kernel passes barriers for the owners of this process.
+static ASYMMETRIC: PerProcess<bool> = PerProcess::new();
+
 impl Barrier {
     fn of_this_process() -> Self {
-        static REGISTERED: PerProcess<bool> = PerProcess::new();
-        let registered = REGISTERED.get_or(|| membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED));
+        let registered = ASYMMETRIC.get_or(|| membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED));
         if *registered { Self::Asymmetric } else { Self::Symmetric }
     }
 
@@ -196,12 +199,19 @@ impl Barrier {
 
     fn of_visitor(self) {
         fence(Ordering::SeqCst);
-        // Of a process that has registered it fails only for want of memory, which others will give back.
-        while self == Self::Asymmetric && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
-            std::thread::sleep(Duration::from_millis(1));
+        if self == Self::Asymmetric && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
+            // The process has put itself into a sandbox since it registered. Values that are made from now on do without.
+            if ASYMMETRIC.get() != Some(&false) {
+                ASYMMETRIC.set(false);
+            }
+            std::thread::sleep(SETTLED);
         }
     }
 }
+
+/// What a processor has stored is seen by all others long before so much time has passed: it waits in a buffer of some dozen
+/// entries, which empties as fast as the caches take it.
+const SETTLED: Duration = Duration::from_millis(1);
 
 fn membarrier(command: libc::membarrier_cmd) -> bool {
     // SAFETY: the call takes plain numbers and touches no memory of the caller.

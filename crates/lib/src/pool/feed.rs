@@ -120,6 +120,8 @@ impl OpenFeed {
             Err((kind, text)) => {
                 self.put(chunk);
                 self.add_error(kind, text);
+                // Of what was in the chunk: the driver may have looked for it meanwhile, in vain.
+                self.supervisor.offer(self.feed.job.terms.priority);
                 0
             }
         }
@@ -137,11 +139,12 @@ impl OpenFeed {
     fn put(&mut self, mut chunk: Box<Chunk>) {
         self.room = chunk.size();
         let passenger = chunk.split_off_passenger();
-        if passenger.is_none() && !chunk.is_full() {
-            self.waiting.with(|waiting| waiting.growing = Some(chunk));
+        // An empty one among the full ones would hide that the other is all there is.
+        let filled = (chunk.len() > 0).then_some(chunk);
+        if passenger.is_none() && !filled.as_ref().is_some_and(|chunk| chunk.is_full()) {
+            self.waiting.with(|waiting| waiting.growing = filled);
         } else {
-            let full = std::iter::once(*chunk).chain(passenger).filter(|chunk| chunk.len() > 0);
-            self.waiting.with(|waiting| waiting.full.extend(full));
+            self.waiting.with(|waiting| waiting.full.extend(filled.map(|chunk| *chunk).into_iter().chain(passenger)));
         }
     }
 

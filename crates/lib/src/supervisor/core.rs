@@ -175,7 +175,7 @@ impl Core {
 
     /// Whether what workers have in flight ends soon.
     pub(crate) fn ends_soon(&self) -> bool {
-        self.state.ends_soon()
+        self.state.ends_soon(self.started.elapsed())
     }
 
     /// Whether one of the guardian's workers has been ready.

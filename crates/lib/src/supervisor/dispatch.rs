@@ -47,11 +47,12 @@ impl State {
         self.seats.serving().any(|worker| worker.ahead() > 1 && worker.silent)
     }
 
-    /// Whether what workers have in flight ends within [`SOON`], as far as it is known how long such tasks take.
-    pub(crate) fn ends_soon(&self) -> bool {
+    /// Whether what workers have in flight ends within [`SOON`], as far as it is known how long such tasks take. Of one that got
+    /// nowhere for so long nothing is known.
+    pub(crate) fn ends_soon(&self, now: Time) -> bool {
         let mut busy = self.seats.serving().filter(|worker| worker.ahead() > 0).peekable();
-        let soon = |worker: &Worker| self.pace_of(worker).takes(worker.ahead()).is_some_and(|time| time <= SOON);
-        busy.peek().is_some() && busy.all(soon)
+        let brief = |worker: &Worker| self.pace_of(worker).takes(worker.ahead()).is_some_and(|time| time <= SOON);
+        busy.peek().is_some() && busy.all(|worker| brief(worker) && now.saturating_sub(worker.moved) <= SOON)
     }
 
     /// How far an input may be ahead of its reader, for a function.

@@ -13,8 +13,8 @@ const MOST: u32 = 8192;
 const WORTH_NANOS: u64 = 10_000;
 
 /// Results of tasks shorter than this are collected instead of announced one by one: an announcement costs the worker
-/// about 2 us, and the supervisor a wake-up, as it does the reader: 15 us in all. Collected ones are known a millisecond later at most.
-const EAGER_NANOS: u64 = 500_000;
+/// about 2 us, and the supervisor a wake-up, as it does the reader: 15 us and more in all. The supervisor looks for collected ones as often as this.
+const EAGER_NANOS: u64 = 1_000_000;
 
 /// While a worker runs a task shorter than this, the next one already waits beside it: otherwise the way back and forth
 /// (about 0.1 ms) would be idle time. Longer ones are not worth the risk of waiting behind the wrong neighbour.

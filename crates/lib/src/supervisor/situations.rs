@@ -437,14 +437,18 @@ fn results_that_are_not_announced_are_looked_for_until_their_worker_rests() {
 #[test]
 fn what_ends_soon_is_known_of_tasks_that_are_known() {
     let mut pool = Pool::ready(2, None);
-    assert!(!pool.state.ends_soon(), "nothing is in flight");
+    let ends_soon = |pool: &Pool| pool.state.ends_soon(pool.now);
+    assert!(!ends_soon(&pool), "nothing is in flight");
     pool.submit(9, Some(4));
-    assert!(!pool.state.ends_soon(), "nothing is known of these tasks");
+    assert!(!ends_soon(&pool), "nothing is known of these tasks");
     pool.finish(0, 4, Duration::from_micros(20));
     pool.finish(1, 4, Duration::from_micros(20));
-    assert!(pool.state.ends_soon(), "one is left, of 20 us");
+    assert!(ends_soon(&pool), "one is left, of 20 us");
+    pool.now += Duration::from_micros(101);
+    assert!(!ends_soon(&pool), "it is not as short as the others");
+    pool.finish(0, 1, Duration::from_micros(121));
     pool.submit(8, Some(8));
-    assert!(!pool.state.ends_soon(), "eight take 160 us");
+    assert!(!ends_soon(&pool), "eight take more than 160 us");
 }
 
 #[test]

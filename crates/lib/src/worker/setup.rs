@@ -13,8 +13,8 @@ use crate::wire::codec::decode;
 use crate::wire::descriptor::{Descriptor, receiving};
 use crate::wire::message::{Call, Failure, Setup, Status};
 
-/// The largest block that is kept: a task that needs larger ones has enough to do with them.
-const KEPT: usize = 4 << 20;
+/// Blocks above this size are mapped by themselves as before: a task that needs some has enough to do with them.
+const KEPT: usize = 1 << 20;
 
 /// Runs the user's `preload` in the guardian, or in a worker that has none before it.
 pub(super) fn preload(entry: EntryPoint, bound: &[u8]) -> Result<(), String> {
@@ -41,12 +41,13 @@ pub(super) fn get_ready(setup: Setup, slot: u32, mut descriptors: Vec<Descriptor
     Ok(setup.exit.map(|call| ExitHook { call, descriptors }))
 }
 
-/// Has the allocator keep what a task frees for the next one, up to twice [`KEPT`].
+/// Has the allocator keep what a task frees for the next one.
 ///
 /// glibc gives memory back as soon as 128 KiB are free at the end of its heap, and the next task has it mapped and zeroed
-/// again, page by page: 60 page faults for an image that is compressed, which take as long as compressing it. It keeps more when
-/// a larger block was once mapped and freed (`mallopt(3)`: the thresholds are dynamic); of this one no page is touched. Where the user has set
-/// a threshold (`MALLOC_TRIM_THRESHOLD_` and its kin), they are not dynamic, and other allocators do not care: then this does nothing.
+/// again, page by page: 60 page faults for an image that is compressed, which take as long as compressing it. It keeps twice as much as
+/// the largest block that was ever mapped by itself and freed (`mallopt(3)`: the thresholds are dynamic), so one is, of which a single
+/// page is touched. Where the user has set a threshold (`MALLOC_TRIM_THRESHOLD_` and its kin), they are not dynamic, and other
+/// allocators do not care: then this does nothing.
 fn keep_freed_memory() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(KEPT)));
 }
