@@ -52,6 +52,7 @@ const ROWS: &[Row] = &[
     ("mprotect", "ENOMEM", 1, ToErrors),
     ("munmap", "ENOMEM", 1, Nowhere),
     ("madvise", "EINVAL", 1, ToErrors),
+    ("membarrier", "EPERM", 1, Nowhere),
     // Processes and threads.
     ("clone,?clone3,?vfork", "EAGAIN", 1, ToErrors),
     ("clone,?clone3,?vfork", "ENOMEM", 2, ToErrors),

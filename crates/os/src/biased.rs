@@ -240,25 +240,43 @@ mod tests {
         pair[1] += 1;
     }
 
+    /// Has an owner change a value all the time while two threads visit it, each so often.
+    fn never_meet(barrier: Barrier, visits: u64) {
+        let (mut owner, visitor) = biased_with([0; 2], barrier);
+        let changes = std::thread::scope(|scope| {
+            let visit = || (0..visits).for_each(|_| visitor.with(add_slowly));
+            let visitors = [scope.spawn(visit), scope.spawn(visit)];
+            let mut changes = 0;
+            while changes < 200_000 || visitors.iter().any(|visitor| !visitor.is_finished()) {
+                owner.with(add_slowly);
+                changes += 1;
+            }
+            visitors.into_iter().for_each(|visitor| visitor.join().expect("they never meet"));
+            changes + 2 * visits
+        });
+        assert_eq!(owner.with(|pair| *pair), [changes; 2], "{barrier:?}");
+    }
+
     #[test]
     fn owner_and_visitors_never_meet() {
-        for barrier in [Barrier::of_this_process(), Barrier::Symmetric] {
-            let (mut owner, visitor) = biased_with([0; 2], barrier);
-            let visits = std::thread::scope(|scope| {
-                let visit = || {
-                    (0..2_000).for_each(|_| visitor.with(add_slowly));
-                    2_000
-                };
-                let visitors = [scope.spawn(visit), scope.spawn(visit)];
-                let mut changes = 0;
-                while changes < 200_000 || visitors.iter().any(|visitor| !visitor.is_finished()) {
-                    owner.with(add_slowly);
-                    changes += 1;
-                }
-                changes + visitors.map(|visitor| visitor.join().expect("they never meet")).iter().sum::<u64>()
-            });
-            assert_eq!(owner.with(|pair| *pair), [visits; 2], "{barrier:?}");
+        never_meet(Barrier::of_this_process(), 2_000);
+        never_meet(Barrier::Symmetric, 2_000);
+    }
+
+    /// In a process that has not registered the kernel refuses as a sandbox would that came later.
+    #[test]
+    fn what_the_kernel_refuses_later_is_done_without() {
+        const ALONE: &str = "GANGER_TEST_BIASED_ALONE";
+        if std::env::var_os(ALONE).is_none() {
+            let mut alone = std::process::Command::new(std::env::current_exe().expect("this program"));
+            let name = "biased::tests::what_the_kernel_refuses_later_is_done_without";
+            let ran = alone.args(["--exact", name]).env(ALONE, "1").output().expect("it starts");
+            assert!(ran.status.success(), "{ran:?}");
+            return;
         }
+        assert!(!membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED), "nobody has registered");
+        never_meet(Barrier::Asymmetric, 50);
+        assert_eq!(Barrier::of_this_process(), Barrier::Symmetric);
     }
 
     #[test]
