@@ -71,7 +71,12 @@ fn send_packet(
     }
 }
 
+/// For so long a thread looks for a message before it sleeps, if the last one came within the same time.
+const AWAKE: Duration = Duration::from_micros(50);
+
 thread_local! {
+    /// Whether the last message that this thread has waited for came promptly.
+    static PROMPT: Cell<bool> = const { Cell::new(false) };
     /// Where packets are received: one for a thread, as nobody keeps anything there.
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
@@ -109,7 +114,10 @@ fn receive_packet(
     end: Option<Instant>,
 ) -> Result<Option<usize>, Error> {
     loop {
-        let received = receive_message(end_of_pipe, buffer, arrivals, end.is_none());
+        let received = match end {
+            None => receive_awake(end_of_pipe, buffer, arrivals),
+            Some(_) => receive_message(end_of_pipe, buffer, arrivals, false),
+        };
         match received.map_err(|error| broken("receive", error))? {
             Received::Bytes(count) => return Ok(Some(count)),
             Received::End => return Err(gone("receive")),
@@ -119,6 +127,21 @@ fn receive_packet(
             return Ok(None);
         }
     }
+}
+
+/// Receives a message, waiting for it. As long as messages come promptly this thread looks again and again, and leaves the
+/// processor to others between two looks: to fall asleep and to be woken takes longer than such a message takes to come.
+fn receive_awake(end_of_pipe: BorrowedFd<'_>, buffer: &mut [u8], arrivals: &mut Arrivals) -> io::Result<Received> {
+    let begun = Instant::now();
+    while PROMPT.get() && begun.elapsed() < AWAKE {
+        match receive_message(end_of_pipe, buffer, arrivals, false)? {
+            Received::Nothing => std::thread::yield_now(),
+            received => return Ok(received),
+        }
+    }
+    let received = receive_message(end_of_pipe, buffer, arrivals, true);
+    PROMPT.set(begun.elapsed() < AWAKE);
+    received
 }
 
 /// Waits until there is a message or the other end is gone; `false` when `end` has come before.
