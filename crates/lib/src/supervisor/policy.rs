@@ -8,10 +8,6 @@ const BATCH_NANOS: u64 = 1_000_000;
 /// The largest batch, however short the tasks are.
 const MOST: u32 = 8192;
 
-/// The smallest piece of work that is worth a batch of its own: about as long as it takes to send it, to wake a worker for it, and to
-/// book its results.
-const WORTH_NANOS: u64 = 10_000;
-
 /// Results of tasks shorter than this are collected instead of announced one by one: an announcement costs the worker
 /// about 2 us, and the supervisor a wake-up, as it does the reader: 15 us and more in all. The supervisor looks for collected ones as often as this.
 const EAGER_NANOS: u64 = 1_000_000;
@@ -61,8 +57,7 @@ impl Pace {
         let Some(nanos) = self.nanos() else { return 1 };
         let by_time = u32::try_from(BATCH_NANOS / nanos).unwrap_or(u32::MAX).clamp(1, MOST);
         // Towards the end the pieces get smaller, so that all workers end together.
-        let fair = queued.div_ceil(2 * u64::from(workers.max(1))).max(WORTH_NANOS / nanos);
-        let fair = u32::try_from(fair).unwrap_or(u32::MAX).max(1);
+        let fair = u32::try_from(queued.div_ceil(2 * u64::from(workers.max(1)))).unwrap_or(u32::MAX).max(1);
         by_time.min(self.grown.max(1)).min(fair)
     }
 
@@ -100,14 +95,8 @@ mod tests {
 
     #[test]
     fn the_last_tasks_are_shared() {
-        assert_eq!(pace(1_000).batch(100, 2), 25);
-        assert_eq!(pace(10_000).batch(3, 2), 1);
-    }
-
-    #[test]
-    fn no_piece_is_smaller_than_what_it_costs_to_send() {
-        assert_eq!(pace(1_000).batch(3, 2), 10, "there are three: all go to one worker");
-        assert_eq!(pace(100).batch(1_000, 64), 100);
+        assert_eq!(pace(1).batch(100, 2), 25);
+        assert_eq!(pace(1).batch(3, 2), 1);
     }
 
     #[test]
