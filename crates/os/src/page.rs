@@ -30,6 +30,7 @@ const TAKEN: usize = 384;
 const BEGUN: usize = 512;
 const ITEM: usize = 576;
 const TOKENS: usize = 640;
+const TAKING: usize = 704;
 
 /// A mapping of the shared memory. It has no name, and is gone with its last holder.
 #[derive(Debug)]
@@ -128,6 +129,12 @@ impl Page {
     #[must_use]
     pub fn tokens(&self) -> &AtomicU64 {
         self.word(TOKENS)
+    }
+
+    /// Which task the worker has last begun to take in: the library says how.
+    #[must_use]
+    pub fn taking(&self) -> &AtomicU64 {
+        self.word(TAKING)
     }
 
     fn flag(&self, offset: usize) -> &AtomicU32 {

@@ -322,7 +322,7 @@ impl Core {
     fn start(&mut self, worker: WorkerId) {
         if self.guardian.is_none() {
             // It is gone since this was decided: that is no failure of the worker's.
-            return self.handle(Event::WorkerExited { worker, claimed: 0 });
+            return self.handle(Event::WorkerExited { worker, claimed: 0, taking: false });
         }
         if let Err(error) = self.try_start(worker) {
             self.start_prevented(worker, format!("cannot start worker {}: {error}", worker.slot), is_shortage(&error));

@@ -336,7 +336,7 @@ impl Core {
             self.cause = Some(format!("worker {} {} while it had no task", id.slot, obituary.message));
         }
         self.obituary = Some(obituary);
-        self.handle(Event::WorkerExited { worker: id, claimed });
+        self.handle(Event::WorkerExited { worker: id, claimed, taking: link.was_taking() });
         // Nobody has taken it: the worker had no task.
         if let Some(output) = self.obituary.take().and_then(|obituary| obituary.output) {
             self.put_output(None, (id.slot, link.pid), output);

@@ -180,10 +180,12 @@ pub(crate) enum Event {
     },
     /// The other answer: not now, as its tasks are still on their way to it.
     KeptBack(WorkerId),
-    /// It is dead and everything that it left was read; positions below `claimed` were begun.
+    /// It is dead and everything that it left was read; positions below `claimed` were begun, and the one at `claimed`, if it was
+    /// `taking` that in, may be what it died of.
     WorkerExited {
         worker: WorkerId,
         claimed: u32,
+        taking: bool,
     },
     /// From now on this is allowed.
     Allowed(Allowance),

@@ -369,6 +369,11 @@ impl Link {
         if believed { claim.next } else { claim.next.min(self.expected + 1) }
     }
 
+    /// Whether it had begun to take in the task that it would have begun next.
+    pub(super) fn was_taking(&self) -> bool {
+        claim::has_begun_to_take(self.results.page().taking(), self.epoch, self.expected)
+    }
+
     // Receiving.
 
     /// Reads every result that is there, in order of position: from the ring, and from the socket what the ring had no

@@ -16,6 +16,9 @@ use super::state::State;
 /// moment before they begin one and the same task does not happen.
 pub(super) const MOST_DEATHS: u32 = 3;
 
+/// A worker that is to leave, and has not for so long, is not waited for: another one is to.
+pub(super) const SLOW_TO_LEAVE: Duration = Duration::from_millis(100);
+
 /// Tasks that failed and are not given up.
 #[derive(Debug, Default)]
 pub(super) struct Retries {
@@ -28,6 +31,8 @@ pub(super) struct Retries {
     next: u64,
     /// What waits for a fresh worker.
     alone: VecDeque<Span>,
+    /// When one more worker has to leave for that.
+    pub(super) room_due: Option<Time>,
 }
 
 impl Retries {
@@ -154,7 +159,7 @@ impl State {
         out.push(Action::Retry { span, worker, ending });
     }
 
-    /// Whether a worker that is dead has died of a task that it had not begun. One that was to end anyway, as when its
+    /// Whether a worker that died while it was taking in a task has died of that. One that was to end anyway, as when its
     /// guardian has died, has not; one that was killed for its memory may have it from the arguments.
     pub(super) fn died_of_taking(&mut self, worker: &Worker, claimed: u32) -> bool {
         let served = worker.stage == Stage::Ready;
@@ -188,23 +193,36 @@ impl State {
         self.make_room(now, out);
     }
 
-    /// Has as many workers replaced as there are tasks that want a fresh one, but for those that will be fresh anyway.
+    /// Has as many workers replaced as there are tasks that want a fresh one, but for those that will be fresh anyway. Those that
+    /// are to leave may hold on to what does not end: when none has left for a while, another one is to.
     fn make_room(&mut self, now: Time, out: &mut Vec<Action>) {
         if self.retries.alone.is_empty() {
+            self.retries.room_due = None;
             return;
         }
         self.rouse_for(now, self.retries.alone.len() as u64);
-        let coming =
-            |worker: Option<&Worker>| worker.is_none_or(|worker| worker.stage != Stage::Ready || worker.is_leaving());
         let places = self.places_allowed();
-        let coming = self.seats.staffed(places).filter(|seat| coming(seat.worker.as_ref())).count();
-        for _ in coming..self.retries.alone.len().min(self.settings.workers as usize).min(places) {
-            let workers = self.seats.serving_mut();
-            let usable = workers
-                .filter(|worker| worker.stage == Stage::Ready && !worker.spent && !worker.surplus && !worker.alone);
-            let Some(worker) = usable.min_by_key(|worker| worker.ahead()) else { return };
+        let wanted = self.retries.alone.len().min(self.settings.workers as usize).min(places);
+        let count = |holds: fn(&Worker) -> bool, vacant: bool| {
+            self.seats.staffed(places).filter(|seat| seat.worker.as_ref().map_or(vacant, holds)).count()
+        };
+        let soon = count(|worker| worker.stage != Stage::Ready, true);
+        let leaving = count(|worker| worker.stage == Stage::Ready && worker.is_leaving(), false);
+        let overdue = soon < wanted && self.retries.room_due.is_some_and(|due| due <= now);
+        for _ in 0..wanted.saturating_sub(leaving + soon).max(overdue.into()) {
+            let Some(worker) = self.seats.serving_mut().filter(may_go).min_by_key(|worker| worker.ahead()) else {
+                break;
+            };
             worker.spent = true;
             super::stops::recall(worker, out);
+            self.retries.room_due = None;
         }
+        let more = soon < wanted && self.seats.serving_mut().any(|worker| may_go(&worker));
+        self.retries.room_due = more.then(|| self.retries.room_due.unwrap_or(now.saturating_add(SLOW_TO_LEAVE)));
     }
+}
+
+/// Whether a worker can be replaced by a fresh one, and is not yet about to be.
+fn may_go(worker: &&mut Worker) -> bool {
+    worker.stage == Stage::Ready && !worker.spent && !worker.surplus && !worker.alone
 }

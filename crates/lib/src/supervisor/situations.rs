@@ -127,7 +127,7 @@ fn a_death_costs_the_task_that_was_begun() {
         if done > 0 {
             assert_eq!(pool.finish(0, done, SHORT), [format!("Delivered 0..{done}")]);
         }
-        let died = pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed });
+        let died = pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed, taking: true });
         assert_eq!(died, expected, "{claimed} claimed, {done} done");
         assert_eq!(pool.tell(Event::WorkerReady(worker(0, 2))), [format!("send 0.2 {claimed}..4 at 0:0")]);
     }
@@ -137,7 +137,7 @@ fn a_death_costs_the_task_that_was_begun() {
 fn a_claim_word_that_its_worker_has_spoilt_costs_that_workers_tasks_only() {
     let mut pool = Pool::ready(1, None);
     pool.submit(6, Some(4));
-    let died = pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: POSITIONS - 1 });
+    let died = pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: POSITIONS - 1, taking: true });
     assert_eq!(died, ["Lost 0..4", "start 0.2"]);
     assert_eq!(pool.tell(Event::WorkerReady(worker(0, 2))), ["send 0.2 4..6 at 0:0"]);
 }
@@ -190,7 +190,7 @@ fn a_worker_is_replaced_after_exactly_so_many_tasks() {
     assert_eq!(pool.finish(0, 1, SHORT), ["Delivered 2..3", "retire 0.1", "send 0.2 3..5 at 0:0"]);
     assert_eq!(pool.patience(), Some(Duration::from_secs(1)));
     assert_eq!(pool.wait(), ["kill 0.1"]);
-    assert!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 3 }).is_empty());
+    assert!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 3, taking: true }).is_empty());
     let done = Event::Finished { worker: worker(0, 2), count: 2, nanos: 1000 };
     assert_eq!(pool.tell(done), ["Delivered 3..5"]);
 }
@@ -200,7 +200,7 @@ fn a_successor_that_is_not_ready_takes_over_all_the_same() {
     let mut pool = Pool::ready(1, Some(1));
     assert_eq!(pool.submit(2, None), ["send 0.1 0..1 at 0:0", "start 0.2"]);
     assert_eq!(pool.finish(0, 1, SHORT), ["Delivered 0..1", "retire 0.1"]);
-    assert!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 1 }).is_empty());
+    assert!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 1, taking: true }).is_empty());
     assert_eq!(pool.tell(Event::WorkerReady(worker(0, 2))), ["send 0.2 1..2 at 0:0", "start 0.3"]);
 }
 
@@ -212,7 +212,7 @@ fn a_successor_that_fails_to_start_is_tried_again_and_costs_nothing() {
     assert_eq!(pool.wait(), ["start 0.3"]);
     assert!(pool.tell(Event::WorkerReady(worker(0, 3))).is_empty());
     assert_eq!(pool.finish(0, 1, SHORT), ["Delivered 0..1", "retire 0.1", "send 0.3 1..2 at 0:0"]);
-    assert_eq!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 1 }), ["start 0.4"]);
+    assert_eq!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 1, taking: true }), ["start 0.4"]);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_successor_follows_one_that_dies_of_its_last_task() {
     let mut pool = Pool::ready(1, Some(1));
     assert_eq!(pool.submit(2, None), ["send 0.1 0..1 at 0:0", "start 0.2"]);
     assert!(pool.tell(Event::WorkerReady(worker(0, 2))).is_empty());
-    let death = pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 1 });
+    let death = pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 1, taking: true });
     assert_eq!(death, ["Lost 0..1", "send 0.2 1..2 at 0:0", "start 0.3"]);
 }
 
@@ -230,7 +230,7 @@ fn workers_that_end_for_nothing_too_often_break_the_pool() {
     let mut generation = 1;
     // It dies, and the next one gets ready, unless that was too much.
     let mut breaks = |pool: &mut Pool| {
-        let mut actions = pool.tell(Event::WorkerExited { worker: worker(0, generation), claimed: 0 });
+        let mut actions = pool.tell(Event::WorkerExited { worker: worker(0, generation), claimed: 0, taking: true });
         if actions == ["break", "finish"] {
             return true;
         }
@@ -279,7 +279,7 @@ fn a_closed_pool_does_its_work_first() {
     pool.submit(1, None);
     assert!(pool.tell(Event::Closed).is_empty());
     assert_eq!(pool.finish(0, 1, SHORT), ["Delivered 0..1", "retire 0.1"]);
-    assert_eq!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 1 }), ["finish"]);
+    assert_eq!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 1, taking: true }), ["finish"]);
     assert_eq!((pool.state.phase(), pool.patience()), (Phase::Finished, None));
     assert_eq!(pool.submit(1, None), ["Cancelled 0..1"]);
 }
@@ -291,7 +291,7 @@ fn a_closed_pool_waits_for_open_feeds_but_not_for_workers_that_nobody_needs() {
     assert!(pool.tell(Event::Closed).is_empty());
     assert_eq!(pool.tell(Event::FeedClosed(JOB)), ["kill 0.1"]);
     assert!(pool.tell(Event::WorkerReady(worker(0, 1))).is_empty());
-    assert_eq!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 0 }), ["finish"]);
+    assert_eq!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 0, taking: true }), ["finish"]);
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn failed_starts_are_repeated_later_and_break_the_pool_in_the_end() {
     assert_eq!(pool.patience(), Some(Duration::from_millis(50)));
     assert_eq!(pool.wait(), ["start 0.2"]);
     // One that dies before it is ready counts as well.
-    assert!(pool.tell(Event::WorkerExited { worker: worker(0, 2), claimed: 0 }).is_empty());
+    assert!(pool.tell(Event::WorkerExited { worker: worker(0, 2), claimed: 0, taking: true }).is_empty());
     assert_eq!(pool.patience(), Some(Duration::from_millis(100)));
     assert_eq!(pool.wait(), ["start 0.3"]);
     assert_eq!(pool.tell(Event::StartFailed(worker(0, 3))), ["break", "Broken 0..2", "finish"]);
@@ -319,7 +319,9 @@ fn a_worker_that_gets_ready_makes_up_for_failed_starts() {
         pool.wait();
         pool.tell(Event::WorkerReady(worker(0, generation + 1)));
         // It died without having had a task: the next may do the same, and must not do so as fast as processes start.
-        assert!(pool.tell(Event::WorkerExited { worker: worker(0, generation + 1), claimed: 0 }).is_empty());
+        assert!(
+            pool.tell(Event::WorkerExited { worker: worker(0, generation + 1), claimed: 0, taking: true }).is_empty()
+        );
         assert_eq!(pool.patience(), Some(Duration::from_millis(50)));
         assert_eq!(pool.wait(), [format!("start 0.{}", generation + 2)]);
     }
@@ -348,7 +350,7 @@ fn a_worker_that_does_not_get_ready_is_a_failed_start() {
     assert_eq!(pool.patience(), Some(Duration::from_secs(30)));
     assert_eq!(pool.wait(), ["kill 0.1"]);
     assert_eq!(pool.patience(), None, "only its death is awaited");
-    assert!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 0 }).is_empty());
+    assert!(pool.tell(Event::WorkerExited { worker: worker(0, 1), claimed: 0, taking: true }).is_empty());
     assert_eq!(pool.patience(), Some(Duration::from_millis(50)));
 }
 

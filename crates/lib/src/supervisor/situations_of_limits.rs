@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::event::{Event, Failure, Failures, JobTerms, RetryTerms};
+use super::retries::SLOW_TO_LEAVE;
 use super::situations::{JOB, Pool, worker};
 
 const LIMIT: Duration = Duration::from_millis(100);
@@ -35,7 +36,7 @@ impl Pool {
     }
 
     fn dies(&mut self, generation: u32, claimed: u32) -> Vec<String> {
-        self.tell(Event::WorkerExited { worker: worker(0, generation), claimed })
+        self.tell(Event::WorkerExited { worker: worker(0, generation), claimed, taking: true })
     }
 
     /// Its only task has run out of time, and is asked to end.
@@ -202,6 +203,23 @@ fn a_task_that_kills_its_workers_runs_alone_and_ends_after_its_attempts() {
 }
 
 #[test]
+fn a_fresh_worker_is_not_waited_for_behind_a_task_that_does_not_end() {
+    let mut pool = Pool::ready(2, None);
+    pool.submit_with(3, JobTerms { chunksize: None, ..retried(2) });
+    let exited = Event::WorkerExited { worker: worker(0, 1), claimed: 1, taking: false };
+    assert_eq!(pool.tell(exited), ["retry after Lost 0..1", "start 0.2"]);
+    assert_eq!(pool.tell(Event::WorkerReady(worker(0, 2))), ["send 0.2 2..3 at 0:0"]);
+    // No one is fresh when it is to be tried again. The one that is to make room has begun a task, and does not end it.
+    let given_back = |slot, generation| Event::TakenBack { worker: worker(slot, generation), limit: 1 };
+    assert_eq!(pool.wait(), ["take back 0.2"]);
+    assert_eq!(pool.tell(given_back(0, 2)), ["start 0.3"]);
+    assert_eq!(pool.patience(), Some(SLOW_TO_LEAVE));
+    assert_eq!(pool.wait(), ["take back 1.1"]);
+    assert_eq!(pool.tell(given_back(1, 1)), ["start 1.2"]);
+    assert!(pool.patience() > Some(SLOW_TO_LEAVE), "everybody is to leave: only the starts have a limit");
+}
+
+#[test]
 fn a_task_that_three_workers_have_died_of_before_they_began_it_ends() {
     let mut pool = Pool::ready(1, None);
     pool.submit_with(2, JobTerms { chunksize: Some(4), ..JobTerms::default() });
@@ -214,6 +232,18 @@ fn a_task_that_three_workers_have_died_of_before_they_began_it_ends() {
     assert_eq!(pool.dies(3, 0), ["Deadly 0..1", "start 0.4"]);
     assert_eq!(pool.tell(Event::WorkerReady(worker(0, 4))), ["send 0.4 1..2 at 0:0"]);
     assert_eq!(pool.dies(4, 0), ["start 0.5"], "another task is another count");
+}
+
+#[test]
+fn workers_that_die_before_they_take_a_task_in_have_not_died_of_it() {
+    let mut pool = Pool::ready(1, None);
+    pool.submit_with(2, JobTerms { chunksize: Some(4), ..JobTerms::default() });
+    for generation in 1..9 {
+        let died = pool.tell(Event::WorkerExited { worker: worker(0, generation), claimed: 0, taking: false });
+        let next = generation + 1;
+        assert_eq!(died, [format!("start 0.{next}")]);
+        assert_eq!(pool.tell(Event::WorkerReady(worker(0, next))), [format!("send 0.{next} 0..2 at 0:0")]);
+    }
 }
 
 #[test]

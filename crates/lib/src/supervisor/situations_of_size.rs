@@ -21,7 +21,7 @@ fn submit(pool: &mut Pool, count: u32, chunksize: u32) -> Vec<String> {
 }
 
 fn exit(pool: &mut Pool, slot: u32, generation: u32, claimed: u32) -> Vec<String> {
-    pool.tell(Event::WorkerExited { worker: worker(slot, generation), claimed })
+    pool.tell(Event::WorkerExited { worker: worker(slot, generation), claimed, taking: true })
 }
 
 #[test]

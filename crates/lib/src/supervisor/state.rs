@@ -150,7 +150,7 @@ impl State {
             Event::Asked { worker, listens } => self.asked(worker, listens, out),
             Event::TakenBack { worker, limit } => self.taken_back(now, worker, limit, out),
             Event::KeptBack(worker) => self.kept_back(now, worker),
-            Event::WorkerExited { worker, claimed } => self.worker_exited(now, worker, claimed, out),
+            Event::WorkerExited { worker, claimed, taking } => self.worker_exited(now, worker, (claimed, taking), out),
             Event::Allowed(allowance) => self.allowed(allowance, out),
             Event::DeadlinePassed => self.deadline_passed(now, out),
         }
@@ -170,7 +170,7 @@ impl State {
         });
         let limits = self.seats.serving().filter_map(|worker| self.next_limit(worker));
         let expiry = self.expiries.first().map(|(at, _)| *at);
-        let waits = [self.retries.next(), expiry, self.next_guardian(), self.next_start()];
+        let waits = [self.retries.next(), self.retries.room_due, expiry, self.next_guardian(), self.next_start()];
         patience.chain(self.stalled().map(|(_, until)| until)).chain(limits).chain(waits.into_iter().flatten()).min()
     }
 
@@ -375,14 +375,14 @@ impl State {
         }
     }
 
-    fn worker_exited(&mut self, now: Time, id: WorkerId, claimed: u32, out: &mut Vec<Action>) {
+    fn worker_exited(&mut self, now: Time, id: WorkerId, (claimed, taking): (u32, bool), out: &mut Vec<Action>) {
         let Some(worker) = self.worker(id) else { return };
         if matches!(worker.stage, Stage::Starting { .. }) {
             self.start_failed(now, id);
             return;
         }
         let Some(mut worker) = self.seats.of(id).and_then(|seat| seat.vacate(id)) else { return };
-        let deadly = self.died_of_taking(&worker, claimed);
+        let deadly = taking && self.died_of_taking(&worker, claimed);
         let unbegun = worker.revoke(if deadly { worker.done + 1 } else { claimed });
         if worker.stage == Stage::Ready && worker.ahead() == 0 {
             self.died_at_rest(now, id, worker.worked || !unbegun.is_empty());

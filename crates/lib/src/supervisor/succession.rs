@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(tell(&mut state, Time::ZERO, Event::GuardianDied).last(), Some(&Action::StartGuardian));
         for slot in 0..4 {
             let worker = WorkerId { slot, generation: 1 };
-            assert_eq!(tell(&mut state, Time::ZERO, Event::WorkerExited { worker, claimed: 0 }), []);
+            assert_eq!(tell(&mut state, Time::ZERO, Event::WorkerExited { worker, claimed: 0, taking: true }), []);
         }
         assert_eq!(tell(&mut state, Time::from_secs(1), Event::GuardianReady).len(), 4, "all are started");
         assert_eq!((state.phase(), state.failures), (Phase::Running, 0));

@@ -13,7 +13,7 @@
 //!
 //! Every order in which the two can take their steps is gone through in `claim_model.rs`.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ganger_os::mutant::{Protection, without};
 use ganger_os::word::Word;
@@ -80,9 +80,25 @@ pub(crate) fn claim(word: &impl Word, epoch: u16, position: u32) -> bool {
     word.fetch_update(Ordering::AcqRel, Ordering::Acquire, claimed).is_ok()
 }
 
+/// The worker begins to take in the task at `position`, which it will claim next: its arguments may be what it dies of.
+#[inline]
+pub(crate) fn begin_to_take(word: &AtomicU64, epoch: u16, position: u32) {
+    // Read only when the worker is dead.
+    word.store(taken(epoch, position), Ordering::Relaxed);
+}
+
+/// Whether a dead worker had begun to take in the task at `position`.
+pub(crate) fn has_begun_to_take(word: &AtomicU64, epoch: u16, position: u32) -> bool {
+    word.load(Ordering::Acquire) == taken(epoch, position)
+}
+
+/// Never zero, which the word is at first.
+fn taken(epoch: u16, position: u32) -> u64 {
+    (u64::from(epoch) << 32) | (u64::from(position) + 1)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
 
     use super::*;
 
@@ -115,6 +131,15 @@ mod tests {
         begin(&word, u16::MAX);
         raise(&word, POSITIONS - 1);
         assert_eq!(read(&word), Claim { epoch: u16::MAX, next: 0, limit: POSITIONS - 1 });
+    }
+
+    #[test]
+    fn a_position_is_taken_in_its_own_epoch_only() {
+        let word = AtomicU64::new(0);
+        assert!(!has_begun_to_take(&word, 0, 0));
+        begin_to_take(&word, 0, 0);
+        assert!(has_begun_to_take(&word, 0, 0));
+        assert!(!has_begun_to_take(&word, 0, 1) && !has_begun_to_take(&word, 1, 0));
     }
 
     #[test]

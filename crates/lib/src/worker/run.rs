@@ -221,6 +221,7 @@ impl Worker {
         let mut left = header.length as usize;
         let ((failed, mut position), mut index) = (untag(header.position), header.index);
         while left > 0 {
+            claim::begin_to_take(self.page.taking(), header.epoch, position);
             let from = match self.length()? {
                 length if length == ASIDE as usize => Arguments::Aside(self.open_aside()),
                 length => {

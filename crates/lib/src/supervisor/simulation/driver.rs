@@ -65,6 +65,9 @@ impl<'a> Simulation<'a> {
     pub(super) fn handle(&mut self, event: Event) {
         self.note(|| format!("{event:?}"));
         self.model.now = self.now;
+        if event == Event::DeadlinePassed {
+            self.model.make_room();
+        }
         let mut actions = Vec::new();
         let hurry = if self.fault == Fault::HurriesStops { Time::from_secs(1) } else { Time::ZERO };
         self.state.handle(self.now + hurry * u32::from(event == Event::DeadlinePassed), event, &mut actions);
@@ -187,7 +190,7 @@ impl<'a> Simulation<'a> {
     fn start(&mut self, id: WorkerId) {
         if self.model.guardian == Guardian::Gone {
             // It died since this was decided.
-            return self.handle(Event::WorkerExited { worker: id, claimed: 0 });
+            return self.handle(Event::WorkerExited { worker: id, claimed: 0, taking: false });
         }
         self.model.start(id, self.now);
         if self.rng.below(100) < self.failing_starts {
@@ -293,8 +296,8 @@ impl<'a> Simulation<'a> {
         };
         self.happened += 1;
         self.model.now = self.now;
-        self.model.exited(worker.id);
-        self.handle(Event::WorkerExited { worker: worker.id, claimed });
+        self.model.exited(worker.id, worker.taking);
+        self.handle(Event::WorkerExited { worker: worker.id, claimed, taking: worker.taking });
     }
 
     /// The guardian could not start a worker.
@@ -348,6 +351,7 @@ impl<'a> Simulation<'a> {
             let nanos = nanos(self);
             self.publish(at, nanos);
         } else if worker.next_task().is_some_and(|task| self.model.task(task).poisonous) {
+            worker.taking = true;
             self.die(at);
         } else if let Some(task) = worker.claim_next(fault) {
             self.happened += 1;
@@ -371,8 +375,10 @@ impl<'a> Simulation<'a> {
     }
 
     pub(super) fn die(&mut self, at: usize) {
+        let hit_while_taking = self.rng.below(2) == 0;
         let worker = &mut self.workers[at];
         let id = worker.id;
+        worker.taking |= hit_while_taking && worker.next_task().is_some();
         worker.die();
         self.happened += 1;
         self.note(|| format!("        {id:?} dies"));

@@ -1,8 +1,9 @@
 //! The reference for what has limits: which stops, retries and expiries fit what is known.
 
-use super::model::{Context, Guardian, Known, Model, Place};
+use super::model::{Context, Guardian, Known, Model, Place, Task};
 use super::world::TaskId;
 use crate::supervisor::event::{Cause, Ending, Failure, JobId, Span, Time, WorkerId};
+use crate::supervisor::retries::SLOW_TO_LEAVE;
 
 /// The stopping of a task.
 #[derive(Clone, Copy, Debug)]
@@ -163,17 +164,29 @@ impl Model {
         self.fresh_wanted += u32::from(alone);
         let (earliest, latest) = (self.now + least, self.now + wait);
         let task = self.task(id);
-        *task = super::model::Task {
+        *task = Task {
             place: Place::Waiting,
             failed: task.failed + 1,
             alone,
             due: [earliest, latest],
             poisonous: task.poisonous,
             deaths: task.deaths,
-            ..super::model::Task::default()
+            ..Task::default()
         };
         self.waiting += 1;
         self.resting += 1;
+    }
+
+    /// One more worker may be replaced while a task waits for a fresh one, as those that are to leave may not get to their end.
+    pub(super) fn make_room(&mut self) {
+        if self.resting == 0 || self.now < self.room_due {
+            return;
+        }
+        let waits = |task: &Task| task.place == Place::Waiting && task.alone && task.due[0] + SLOW_TO_LEAVE <= self.now;
+        if self.chunks.iter().flat_map(|(_, tasks)| tasks).any(waits) {
+            self.fresh_wanted += 1;
+            self.room_due = self.now + SLOW_TO_LEAVE;
+        }
     }
 
     /// What is tried again comes late enough, and alone where it must.
@@ -255,7 +268,7 @@ impl Model {
             self.workers.iter().filter(|worker| !self.waits(worker.id)).find(fits).map(|worker| worker.id)
         };
         let due = |alone: bool| {
-            let waits = |task: &&super::model::Task| task.place == Place::Waiting && task.failed > 0;
+            let waits = |task: &&Task| task.place == Place::Waiting && task.failed > 0;
             let tasks = self.chunks.iter().flat_map(|(_, tasks)| tasks).filter(waits);
             tasks.copied().find(|task| task.alone == alone && task.due[1] <= self.now)
         };

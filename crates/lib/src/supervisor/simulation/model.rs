@@ -123,6 +123,8 @@ pub(super) struct Model {
     pub(super) ranks: Ranks,
     /// How many workers may still be replaced for tasks that are to run alone.
     pub(super) fresh_wanted: u32,
+    /// When that may become one more.
+    pub(super) room_due: Time,
     /// The stop of the worker whose death is judged.
     pub(super) dying: Option<(WorkerId, Stop)>,
     pub(super) uncompleted: u64,
@@ -160,6 +162,7 @@ impl Model {
             resting: 0,
             ranks: Ranks::default(),
             fresh_wanted: 0,
+            room_due: Time::ZERO,
             dying: None,
             uncompleted: 0,
             failures: 0,

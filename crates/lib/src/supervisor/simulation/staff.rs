@@ -55,15 +55,15 @@ impl Model {
         }
     }
 
-    /// A death is judged; everything that the worker had and did not begin waits again.
-    pub(super) fn exited(&mut self, id: WorkerId) {
+    /// A death is judged; everything that the worker had and did not begin waits again. What it was `taking` in may be to blame.
+    pub(super) fn exited(&mut self, id: WorkerId, taking: bool) {
         let Some(place) = self.workers.iter().position(|worker| worker.id == id) else { return };
         let worker = self.workers.swap_remove(place);
         let claimed = worker.inflight.iter().any(|task| self.task(*task).claimed);
         let unready = !worker.ready && !worker.doomed;
         self.failures += u32::from(unready);
         let blameless = worker.is_usable() && !claimed;
-        let deadly = worker.inflight.front().filter(|task| blameless && self.has_killed(**task)).copied();
+        let deadly = worker.inflight.front().filter(|task| blameless && taking && self.has_killed(**task)).copied();
         if unready || (blameless && deadly.is_none()) {
             self.ended_for_nothing();
         }
@@ -74,7 +74,7 @@ impl Model {
         self.wait_again(&unbegun);
     }
 
-    /// A worker has died with this task first in line; whether it is the third, or a later one.
+    /// A worker has died while it took this task in; whether it is the third, or a later one.
     fn has_killed(&mut self, id: TaskId) -> bool {
         let task = self.task(id);
         task.deaths += 1;

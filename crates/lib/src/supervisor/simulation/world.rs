@@ -59,6 +59,8 @@ pub(super) struct Worker {
     pub(super) asked: bool,
     /// Whether its tasks do look.
     pub(super) listens: bool,
+    /// It died while it took in what it would have claimed next.
+    pub(super) taking: bool,
     /// After so many steps it dies of SIGTERM; never, if it ignores that.
     pub(super) dies_in: Option<u64>,
 }
@@ -80,6 +82,7 @@ impl Worker {
             hung: false,
             asked: false,
             listens: false,
+            taking: false,
             dies_in: None,
         }
     }
