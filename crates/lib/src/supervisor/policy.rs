@@ -8,6 +8,10 @@ const BATCH_NANOS: u64 = 1_000_000;
 /// The largest batch, however short the tasks are.
 const MOST: u32 = 8192;
 
+/// The smallest piece of work that is worth a batch of its own: some times as long as it takes to send it, to wake a worker for it, and
+/// to book its results.
+const WORTH_NANOS: u64 = 20_000;
+
 /// Results of tasks shorter than this are collected instead of announced one by one: an announcement costs the worker
 /// about 2 us, and the supervisor a wake-up, as it does the reader: 15 us and more in all. The supervisor looks for collected ones as often as this.
 const EAGER_NANOS: u64 = 1_000_000;
@@ -52,12 +56,18 @@ impl Pace {
         self.nanos().is_none_or(|nanos| nanos >= EAGER_NANOS)
     }
 
+    /// How many tasks are worth a batch of their own.
+    pub(super) fn worth(self) -> u32 {
+        self.nanos().map_or(1, |nanos| (WORTH_NANOS / nanos).clamp(1, MOST.into()) as u32)
+    }
+
     /// How many tasks to send to one worker now, when `queued` wait for all `workers`.
     pub(super) fn batch(self, queued: u64, workers: u32) -> u32 {
         let Some(nanos) = self.nanos() else { return 1 };
         let by_time = u32::try_from(BATCH_NANOS / nanos).unwrap_or(u32::MAX).clamp(1, MOST);
         // Towards the end the pieces get smaller, so that all workers end together.
-        let fair = u32::try_from(queued.div_ceil(2 * u64::from(workers.max(1)))).unwrap_or(u32::MAX).max(1);
+        let fair = queued.div_ceil(2 * u64::from(workers.max(1))).min(MOST.into()) as u32;
+        let fair = fair.max(self.worth());
         by_time.min(self.grown.max(1)).min(fair)
     }
 
@@ -95,8 +105,16 @@ mod tests {
 
     #[test]
     fn the_last_tasks_are_shared() {
-        assert_eq!(pace(1).batch(100, 2), 25);
-        assert_eq!(pace(1).batch(3, 2), 1);
+        assert_eq!(pace(1_000).batch(100, 2), 25);
+        assert_eq!(pace(20_000).batch(3, 2), 1);
+    }
+
+    #[test]
+    fn no_piece_is_smaller_than_what_it_costs_to_send() {
+        assert_eq!(pace(1_000).batch(3, 2), 20, "there are three: all go to one worker");
+        assert_eq!(pace(100).batch(1_000, 64), 200);
+        assert_eq!(pace(1).worth(), MOST);
+        assert_eq!(Pace::default().worth(), 1);
     }
 
     #[test]
