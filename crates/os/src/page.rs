@@ -31,6 +31,8 @@ const BEGUN: usize = 512;
 const ITEM: usize = 576;
 const TOKENS: usize = 640;
 const TAKING: usize = 704;
+const WATCHED: usize = 768;
+const BELL: usize = 832;
 
 /// A mapping of the shared memory. It has no name, and is gone with its last holder.
 #[derive(Debug)]
@@ -135,6 +137,18 @@ impl Page {
     #[must_use]
     pub fn taking(&self) -> &AtomicU64 {
         self.word(TAKING)
+    }
+
+    /// Not zero while the supervisor looks at the [bell](Self::bell).
+    #[must_use]
+    pub fn watched(&self) -> &AtomicU64 {
+        self.word(WATCHED)
+    }
+
+    /// How often the worker has rung.
+    #[must_use]
+    pub fn bell(&self) -> &AtomicU64 {
+        self.word(BELL)
     }
 
     fn flag(&self, offset: usize) -> &AtomicU32 {

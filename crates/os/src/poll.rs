@@ -67,24 +67,28 @@ impl Poller {
         let _ = self.epoll.delete(fd);
     }
 
-    /// As [`wait`](Self::wait), but looks for `patience` before it sleeps, and leaves the processor to whoever else wants it
-    /// between two looks: an idle processor takes longer to wake up than short tasks take to run, above all a virtual one.
+    /// Looks for `patience` instead of sleeping, and leaves the processor to whoever else wants it between two looks: an idle processor
+    /// takes longer to wake up than short tasks take to run, above all a virtual one. Returns whether something is ready, or
+    /// `otherwise` says that there is no need to wait, or `limit` has passed.
     ///
     /// # Errors
     /// As of [`wait`](Self::wait).
-    pub fn wait_awake(&self, patience: Duration, limit: Option<Duration>, tokens: &mut Vec<u64>) -> io::Result<()> {
-        if patience.is_zero() {
-            return self.wait(limit, tokens);
-        }
+    pub fn look(
+        &self,
+        patience: Duration,
+        limit: Option<Duration>,
+        tokens: &mut Vec<u64>,
+        mut otherwise: impl FnMut() -> bool,
+    ) -> io::Result<bool> {
         let begun = Instant::now();
         loop {
             self.wait(Some(Duration::ZERO), tokens)?;
             let waited = begun.elapsed();
-            if !tokens.is_empty() || limit.is_some_and(|limit| waited >= limit) {
-                return Ok(());
+            if !tokens.is_empty() || otherwise() || limit.is_some_and(|limit| waited >= limit) {
+                return Ok(true);
             }
             if waited >= patience {
-                return self.wait(limit.map(|limit| limit.saturating_sub(waited)), tokens);
+                return Ok(false);
             }
             std::thread::yield_now();
         }
@@ -156,18 +160,18 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn waiting_awake_ends_with_an_event_and_with_its_limit() {
+    fn looking_ends_with_an_event_with_its_limit_and_with_what_else_there_is() {
         let (poller, waker, mut tokens) = (Poller::new().expect("a set"), Waker::new().expect("a waker"), vec![1]);
         poller.add(&waker, 7, Interest::Read).expect("watched");
-        for patience in [Duration::ZERO, Duration::from_micros(50), LONG] {
-            poller.wait_awake(patience, Some(Duration::from_millis(2)), &mut tokens).expect("waits");
-            assert!(tokens.is_empty(), "nothing has happened, and {tokens:?} was said");
-            std::thread::scope(|scope| {
-                scope.spawn(|| waker.wake());
-                poller.wait_awake(patience, Some(LONG), &mut tokens).expect("waits");
-            });
-            assert_eq!(tokens, [7_u64]);
-            waker.reset();
-        }
+        let short = Duration::from_millis(2);
+        assert!(!poller.look(short, None, &mut tokens, || false).expect("looks"), "nothing has happened");
+        assert!(poller.look(LONG, Some(short), &mut tokens, || false).expect("looks"));
+        assert!(poller.look(LONG, None, &mut tokens, || true).expect("looks"));
+        assert!(tokens.is_empty(), "nothing has happened, and {tokens:?} was said");
+        std::thread::scope(|scope| {
+            scope.spawn(|| waker.wake());
+            assert!(poller.look(LONG, None, &mut tokens, || false).expect("looks"));
+        });
+        assert_eq!(tokens, [7_u64]);
     }
 }

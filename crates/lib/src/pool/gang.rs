@@ -15,6 +15,7 @@ use super::terms::Terms;
 use crate::supervisor::core::Core;
 use crate::supervisor::driver::Supervisor;
 use crate::supervisor::event::{Event, JobId, JobTerms};
+use crate::supervisor::guest::Leave;
 use crate::supervisor::state::Phase;
 use crate::task::{Prepared, Unfit};
 use crate::wire::codec::encode;
@@ -155,7 +156,21 @@ impl Gang {
     /// Helps a job along until it is done, if no other thread does so already.
     pub(crate) fn wait_for(&self, job: &Job) {
         if !self.foreign() {
-            self.supervisor.drive_until(|| job.sink.lock().done());
+            self.supervisor.drive_until(|| job.sink.lock().done().then_some(Leave::ForGood));
+        }
+    }
+
+    /// Helps a job along until it has outcomes to be read, if no other thread does so already.
+    pub(crate) fn wait_for_some(&self, job: &Job) {
+        if !self.foreign() {
+            self.supervisor.drive_until(|| {
+                let state = job.sink.lock();
+                if state.done() {
+                    Some(Leave::ForGood)
+                } else {
+                    (!state.batches.is_empty()).then_some(Leave::ForAWhile)
+                }
+            });
         }
     }
 

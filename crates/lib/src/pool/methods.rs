@@ -258,13 +258,13 @@ impl Pool {
         };
         let few = items.size_hint().1.is_some_and(|most| most <= FEW);
         self.gang().submit_all(&job, items, encode);
-        if few {
-            // As `apply` does: the way of results through the driver's thread takes longer than tiny tasks take to run.
-            self.gang().wait_for(&job);
-        }
         let mut order = InOrder::default();
         let mut read = |batch: &Batch| (0..).map_while(|place| outcome(&job, batch, place, decode)).for_each(&mut take);
         loop {
+            if few {
+                // As `apply` does: the way of results through the driver's thread takes longer than tiny tasks take to run.
+                self.gang().wait_for_some(&job);
+            }
             let mut state = job.sink.wait(None, |state| state.done() || !state.batches.is_empty());
             let (done, batches) = (state.done(), std::mem::take(&mut state.batches));
             drop(state);
@@ -426,5 +426,5 @@ impl Pool {
 /// For so many values room is made before they come; an input may claim to be longer than it is.
 const RESERVE: usize = 1 << 20;
 
-/// So few results are not read before all of them are there.
+/// Who waits for so few results does the driver's work meanwhile.
 const FEW: usize = 2048;

@@ -58,7 +58,7 @@ pub(super) struct Stored {
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(super) state: State,
-    started: Instant,
+    pub(super) started: Instant,
     pub(super) poller: Arc<Poller>,
     /// Taken away when the gang is dismissed.
     pub(super) guardian: Option<Guardian>,
@@ -100,6 +100,8 @@ pub(crate) struct Core {
     pub(super) wakers: Vec<Waker>,
     /// Jobs for whose outcomes a thread waits that is to be woken when the lock is free, once for all of a turn.
     pub(super) readers: Vec<Arc<Job>>,
+    /// Some workers know that their bells are looked at.
+    pub(super) awake: bool,
     /// Links that have something to write.
     pub(super) unflushed: Vec<WorkerId>,
 }
@@ -151,6 +153,7 @@ impl Core {
             finishing: false,
             wakers: Vec::new(),
             readers: Vec::new(),
+            awake: false,
             unflushed: Vec::new(),
         })
     }
@@ -171,11 +174,6 @@ impl Core {
     /// Whether there are tasks that are not completed, or inputs that are not at their end.
     pub(crate) fn has_work(&self) -> bool {
         self.state.has_work()
-    }
-
-    /// Whether what workers have in flight ends soon.
-    pub(crate) fn ends_soon(&self) -> bool {
-        self.state.ends_soon(self.started.elapsed())
     }
 
     /// Whether one of the guardian's workers has been ready.

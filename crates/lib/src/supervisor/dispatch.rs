@@ -13,7 +13,7 @@ use crate::wire::claim::POSITIONS;
 /// have given back all that they were sent: when all are stopped, tasks do not go round and round.
 const STALL: Duration = Duration::from_millis(2);
 
-/// It is not worth the while to sleep for so long: see [`Poller::wait_awake`](ganger_os::poll::Poller::wait_awake).
+/// It is not worth the while to sleep for so long: see [`awake`](super::awake).
 pub(super) const SOON: Duration = Duration::from_micros(100);
 
 /// The [appetite](State::appetite) of a queue that wants nothing.
@@ -47,12 +47,14 @@ impl State {
         self.seats.serving().any(|worker| worker.ahead() > 1 && worker.silent)
     }
 
-    /// Whether what workers have in flight ends within [`SOON`], as far as it is known how long such tasks take. Of one that got
-    /// nowhere for so long nothing is known.
+    /// Whether what workers have in flight ends within [`SOON`], as far as it is known how long such tasks take. Of a gang that got
+    /// nowhere for so long nothing is known; of one of its workers it is: others may have its processor.
     pub(crate) fn ends_soon(&self, now: Time) -> bool {
         let mut busy = self.seats.serving().filter(|worker| worker.ahead() > 0).peekable();
         let brief = |worker: &Worker| self.pace_of(worker).takes(worker.ahead()).is_some_and(|time| time <= SOON);
-        busy.peek().is_some() && busy.all(|worker| brief(worker) && now.saturating_sub(worker.moved) <= SOON)
+        let moved = self.seats.serving().map(|worker| worker.moved).max();
+        let moves = moved.is_some_and(|moved| now.saturating_sub(moved) <= SOON);
+        moves && busy.peek().is_some() && busy.all(brief)
     }
 
     /// How far an input may be ahead of its reader, for a function.

@@ -13,10 +13,10 @@ use ganger_os::start::{Guardian, Plan};
 use ganger_os::thread::{OwnThread, spawn_own};
 
 use super::core::Core;
-use super::dispatch::{FULL, SOON};
+use super::dispatch::FULL;
 use super::event::Event;
 use super::guardian::unwatch;
-use super::guest::{Guest, GuestRoom, Watch};
+use super::guest::{GuestRoom, Watch};
 use super::memory::{MemoryLimits, Sample};
 use super::outfit::Outfit;
 use super::state::{Phase, Settings};
@@ -42,12 +42,12 @@ pub(crate) struct Status {
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     core: Mutex<Core>,
-    poller: Arc<Poller>,
+    pub(super) poller: Arc<Poller>,
     waker: Waker,
     /// Whoever has tasks of this priority or a higher one shall hand them over; see [`Core::appetite`].
     appetite: AtomicI64,
     pub(crate) feeds: Feeds,
-    guests: GuestRoom,
+    pub(super) guests: GuestRoom,
     /// Nothing will run any more.
     over: AtomicBool,
     /// When the driver looks next, in nanoseconds since `started`; zero while it is awake.
@@ -217,40 +217,7 @@ impl Supervisor {
         self.lock_thread().take()
     }
 
-    /// Does the driver's work in the calling thread until `done` says so. It returns at once when another thread does it
-    /// already, or when nothing will come any more: who calls it looks for itself whether what it waits for is there.
-    pub(crate) fn drive_until(&self, done: impl Fn() -> bool) {
-        while let Some(guest) = self.guests.enter() {
-            let wakers = self.drive_as(guest, &done);
-            if wakers.is_empty() {
-                return;
-            }
-            // They run code of others, which may call the pool in turn: nobody may be the guest then.
-            wake_all(wakers);
-        }
-    }
-
-    /// Drives until it is done, or until somebody has to be woken.
-    fn drive_as(&self, mut guest: Guest<'_>, done: impl Fn() -> bool) -> Vec<TaskWaker> {
-        let mut tokens = Vec::new();
-        let mut wakers = Vec::new();
-        // Asked after the place was taken: whoever completes it from now on wakes the guest.
-        while wakers.is_empty() && !done() && !self.over() {
-            let core = self.lock();
-            let (look, soon) = (core.next_look(), core.ends_soon());
-            drop(core);
-            let limit = look.map(|look| look.saturating_duration_since(Instant::now()));
-            let patience = if soon { SOON } else { Duration::ZERO };
-            if self.poller.wait_awake(patience, limit, &mut tokens).is_err() {
-                break;
-            }
-            wakers = self.take_turn(&tokens);
-        }
-        guest.leaves_work = self.lock().has_work();
-        wakers
-    }
-
-    fn take_turn(&self, tokens: &[u64]) -> Vec<TaskWaker> {
+    pub(super) fn take_turn(&self, tokens: &[u64]) -> Vec<TaskWaker> {
         if tokens.contains(&Token::Wake.to_u64()) {
             self.waker.reset();
         }
@@ -263,7 +230,7 @@ impl Supervisor {
         self.change_core(turn).1
     }
 
-    fn lock(&self) -> MutexGuard<'_, Core> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -277,20 +244,21 @@ impl Supervisor {
                     continue;
                 }
             }
-            let core = self.lock();
+            let mut core = self.lock();
             if core.wants_guardian() {
                 drop(core);
                 self.with_core(Core::start_guardian);
                 continue;
             }
             // Under the lock: whoever changes the core after this sees when the driver wakes up.
-            let (look, finishing) = (core.next_look(), core.finishing);
+            let (may_sleep, look, finishing) = (core.may_sleep(), core.next_look(), core.finishing);
             self.asleep_until.store(look.map_or(u64::MAX, |look| self.nanos(look)), Ordering::SeqCst);
             drop(core);
             if finishing {
                 break;
             }
             let limit = look.map(|look| look.saturating_duration_since(Instant::now()));
+            let limit = if may_sleep { limit } else { Some(Duration::ZERO) };
             let waited = thread.park(|| self.poller.wait(limit, &mut tokens));
             self.asleep_until.store(0, Ordering::SeqCst);
             if waited.is_err() {

@@ -8,11 +8,16 @@
 //! 2. Whoever else changes the core while there is a guest wakes it, as the change may be what the guest waits for.
 //!    What only the driver may do, it is recalled for.
 //! 3. A guest that stayed for long, or that leaves work behind, wakes the driver when it goes. One that does not may
-//!    leave the poller alone for a nap's length: a thread that calls `apply` in a loop is back before.
+//!    leave the poller alone for a nap's length: a thread that calls `apply` in a loop is back before, and so is one that reads
+//!    what has come of many results.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
+
+use super::driver::Supervisor;
+use crate::pool::sink::wake_all;
 
 /// The driver's first nap while guests come and go; it naps longer while one stays.
 const NAP: Duration = Duration::from_millis(1);
@@ -45,6 +50,46 @@ pub(super) struct Guest<'a> {
 pub(super) struct Watch {
     visits: u64,
     nap: Duration,
+}
+
+/// How a guest goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// It has got all that it waited for.
+    ForGood,
+    /// It has to run code of the user, and will be back at once; if that takes long, the driver does not wait for it.
+    ForAWhile,
+}
+
+impl Supervisor {
+    /// Does the driver's work in the calling thread until `done` says how to leave. It returns at once when another thread does
+    /// it already, or when nothing will come any more: who calls it looks for itself whether what it waits for is there.
+    pub(crate) fn drive_until(&self, done: impl Fn() -> Option<Leave>) {
+        while let Some(guest) = self.guests.enter() {
+            let wakers = self.drive_as(guest, &done);
+            if wakers.is_empty() {
+                return;
+            }
+            // They run code of others, which may call the pool in turn: nobody may be the guest then.
+            wake_all(wakers);
+        }
+    }
+
+    /// Drives until it is done, or until somebody has to be woken.
+    fn drive_as(&self, mut guest: Guest<'_>, done: impl Fn() -> Option<Leave>) -> Vec<Waker> {
+        let (mut tokens, mut wakers) = (Vec::new(), Vec::new());
+        // Asked after the place was taken: whoever completes it from now on wakes the guest.
+        let mut leave = done();
+        while leave.is_none() && wakers.is_empty() && !self.over() {
+            if self.wait(&mut tokens).is_err() {
+                break;
+            }
+            wakers = self.take_turn(&tokens);
+            leave = done();
+        }
+        guest.leaves_work = leave != Some(Leave::ForAWhile) && self.lock().has_work();
+        wakers
+    }
 }
 
 impl GuestRoom {

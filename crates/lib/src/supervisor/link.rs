@@ -24,6 +24,7 @@ use super::memory::Memory;
 use super::output::{Both, Output};
 use crate::pool::job::Job;
 use crate::wire::aside::Aside;
+use crate::wire::bell;
 use crate::wire::claim;
 use crate::wire::descriptor::Descriptor;
 use crate::wire::frame::{HEADER, Header, Inbox, Kind, MOST_BYTES, ROOM};
@@ -74,6 +75,10 @@ pub(super) struct Link {
     /// Whether the poller watches for room to write.
     pub(super) watched_for_room: bool,
     pub(super) readable: bool,
+    /// It knows that its bell is looked at.
+    pub(super) watched: bool,
+    /// How often it had rung when its results were last read.
+    pub(super) heard: u64,
     /// The poller has reported the socket, for whatever reason, since it was last found full.
     pub(super) stirred: bool,
     /// When the guardian was asked for it.
@@ -143,6 +148,8 @@ impl Link {
             sent_at: Instant::now(),
             watched_for_room: false,
             readable: false,
+            watched: false,
+            heard: 0,
             stirred: false,
             asked: Instant::now(),
             doomed: false,
@@ -380,7 +387,8 @@ impl Link {
     /// room for. The error says how the worker broke the protocol.
     fn collect(&mut self, haul: &mut Haul) -> Result<(), String> {
         let before = haul.len();
-        // Before the results: they are what it is compared with.
+        // Before the results: they are what both are compared with.
+        self.heard = bell::count(self.results.page().bell());
         self.check_word();
         loop {
             let next = self.collect_ring(haul)?;

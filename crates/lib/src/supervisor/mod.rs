@@ -13,9 +13,10 @@
 //! * [`output`]: whose output it is, when that is captured. [`farewells`]: what exit hooks have made. [`outfit`]: what all workers are given.
 //! * [`inspect`]: what the workers are doing, for people. [`ledger`]: where the time went; [`timeline`]: who ran what when.
 //! * [`driver`]: the thread that waits for descriptors and deadlines and turns them into events; [`guest`]: a caller of
-//!   `apply` that does so for as long as it waits anyway.
+//!   `apply` that does so for as long as it waits anyway; [`awake`]: waiting for what comes soon.
 
 mod allowance;
+mod awake;
 pub(crate) mod budget;
 mod complete;
 pub(crate) mod core;
@@ -27,7 +28,7 @@ pub(crate) mod event;
 pub(crate) mod farewells;
 mod flush;
 mod guardian;
-mod guest;
+pub(crate) mod guest;
 pub(crate) mod haul;
 mod health;
 mod idle;

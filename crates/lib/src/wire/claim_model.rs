@@ -19,7 +19,7 @@ const SENT: [u32; 2] = [2, 1];
 
 /// A word of loom's.
 #[derive(Default)]
-struct Whole(AtomicU64);
+pub(super) struct Whole(AtomicU64);
 
 /// One that reads, and then writes, instead of doing both at once.
 #[derive(Default)]

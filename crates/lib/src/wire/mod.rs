@@ -1,5 +1,6 @@
 //! What travels between supervisor and worker.
 //!
+//! * [`bell`]: the words in shared memory by which results are announced to a supervisor that is awake.
 //! * [`codec`]: values to bytes and back.
 //! * [`frame`]: bytes to the frames of a link.
 //! * [`claim`]: the word in shared memory by which a task is claimed.
@@ -11,6 +12,7 @@
 
 pub(crate) mod aside;
 pub(crate) mod attributes;
+pub(crate) mod bell;
 pub(crate) mod claim;
 pub(crate) mod codec;
 pub(crate) mod descriptor;
@@ -21,6 +23,8 @@ pub(crate) mod message;
 pub(crate) mod order;
 pub(crate) mod tokens;
 
+#[cfg(test)]
+mod bell_model;
 #[cfg(test)]
 mod claim_model;
 #[cfg(any(test, fuzzing))]

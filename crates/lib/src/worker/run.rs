@@ -24,6 +24,7 @@ use super::stopwatch::Stopwatch;
 use super::uplink::Uplink;
 use super::{context, leaving, purse, setup};
 use crate::wire::aside::{ASIDE, Aside, LARGE};
+use crate::wire::bell;
 use crate::wire::claim;
 use crate::wire::codec::{decode, encode};
 use crate::wire::descriptor::{Beside, Descriptor, MOST, let_results_have_gaps, receiving_call, take_result};
@@ -370,7 +371,8 @@ impl Worker {
 
     fn ring(&mut self) -> Result<(), End> {
         self.unannounced = false;
-        self.send(Header::plain(Kind::Bell, 0), &[])
+        let sleeps = bell::ring(self.page.bell(), self.page.watched(), bell::barrier);
+        if sleeps { self.send(Header::plain(Kind::Bell, 0), &[]) } else { Ok(()) }
     }
 
     fn send(&mut self, header: Header, body: &[u8]) -> Result<(), End> {
