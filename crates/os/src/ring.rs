@@ -11,6 +11,9 @@ use crate::word::Word;
 
 pub(crate) const HEADER: u64 = 16;
 
+/// How far ahead of the head its writer asks for memory: some short results.
+const AHEAD: u64 = 256;
+
 /// The header of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -41,6 +44,9 @@ pub(crate) trait Bytes {
 
     fn write_header(&self, offset: usize, header: [u64; 2]);
 
+    /// Something will soon be written there.
+    fn expect_writes(&self, _offset: usize) {}
+
     fn read_header(&self, offset: usize) -> [u64; 2];
 
     fn write(&self, offset: usize, bytes: &[u8]);
@@ -62,6 +68,7 @@ impl<W: Word, B: Bytes> Ring<'_, W, B> {
         self.bytes.write_header(self.offset(head), [u64::from(tag) << 32 | bytes.len() as u64, extra]);
         self.bytes.write(self.offset(head.wrapping_add(HEADER)), bytes);
         self.head.store(head.wrapping_add(needed), Ordering::Release);
+        self.bytes.expect_writes(self.offset(head.wrapping_add(needed + AHEAD)));
         true
     }
 
@@ -138,6 +145,21 @@ impl Mapped {
 impl Bytes for Mapped {
     fn capacity(&self) -> u64 {
         self.capacity as u64
+    }
+
+    /// The reader's processor has the line that it has read last time round. To get it back takes as long as a tiny task, and whoever
+    /// claims the next one waits for all writes before: so it is asked for some tasks ahead.
+    #[inline]
+    fn expect_writes(&self, offset: usize) {
+        let line = self.at(offset);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint changes nothing that a program could see, whatever the address; processors that do not know this one
+        // ignore it.
+        unsafe {
+            std::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = line;
     }
 
     fn write_header(&self, offset: usize, header: [u64; 2]) {

@@ -56,6 +56,11 @@ impl Feeds {
         }
     }
 
+    /// Whether no input is open.
+    pub(crate) fn are_none(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Has every feeder end its input; returns what is to be woken for it.
     pub(crate) fn end(&self) -> Vec<Waker> {
         self.lock().iter().flat_map(|feed| feed.job.sink.change(|state| state.fed_up = true)).collect()
@@ -94,6 +99,8 @@ pub(crate) struct OpenFeed {
     next: u64,
     /// How many tasks and bytes the last chunk had when it was fetched.
     room: (usize, usize),
+    /// How many tasks were added since some were handed over, and how many are enough for that.
+    gathered: (u32, u32),
 }
 
 impl OpenFeed {
@@ -101,29 +108,37 @@ impl OpenFeed {
     pub(crate) fn new(supervisor: &Arc<Supervisor>, job: &Arc<Job>, fixed: bool) -> Self {
         let (owner, waiting) = biased(Waiting::default());
         let feed = Arc::new(Feed { job: job.clone(), waiting, fixed });
-        supervisor.with_core(|core| core.handle(Event::FeedOpened(job.id)));
+        let worth = supervisor.with_core(|core| {
+            core.handle(Event::FeedOpened(job.id));
+            core.worth(job)
+        });
         supervisor.feeds.add(&feed);
-        Self { supervisor: supervisor.clone(), feed, waiting: owner, next: 0, room: (0, 0) }
+        Self { supervisor: supervisor.clone(), feed, waiting: owner, next: 0, room: (0, 0), gathered: (0, worth) }
     }
 
     /// Adds a task; one that cannot be encoded ends before it begins, and keeps its place in the order. Returns how many
     /// bytes its arguments have.
     pub(crate) fn add<A>(&mut self, item: &A, encode: Encode<A>) -> usize {
         let mut chunk = self.take_growing();
-        match chunk.push(|out| encode(item, out)) {
-            Ok(length) => {
-                self.next += 1;
-                self.put(chunk);
-                self.supervisor.offer(self.feed.job.terms.priority);
-                length
-            }
-            Err((kind, text)) => {
-                self.put(chunk);
-                self.add_error(kind, text);
-                // Of what was in the chunk: the driver may have looked for it meanwhile, in vain.
-                self.supervisor.offer(self.feed.job.terms.priority);
-                0
-            }
+        let added = chunk.push(|out| encode(item, out));
+        self.next += u64::from(added.is_ok());
+        self.put(chunk);
+        let length = added.unwrap_or_else(|(kind, text)| {
+            self.add_error(kind, text);
+            0
+        });
+        // After an error as well: the driver may have looked meanwhile, in vain, for what is in the chunk.
+        self.offer();
+        length
+    }
+
+    #[inline]
+    fn offer(&mut self) {
+        let (gathered, enough) = &mut self.gathered;
+        *gathered += 1;
+        if self.supervisor.offer(self.feed.job.terms.priority, *gathered >= *enough) {
+            // Workers have something to do meanwhile: the next piece may be larger.
+            self.gathered = (0, enough.saturating_mul(2));
         }
     }
 

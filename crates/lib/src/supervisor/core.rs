@@ -203,6 +203,11 @@ impl Core {
         self.state.look_ahead(job.terms.function).into()
     }
 
+    /// How many tasks of a job are worth being handed over.
+    pub(crate) fn worth(&self, job: &Job) -> u32 {
+        self.state.worth(job.terms.function)
+    }
+
     /// When the driver has to look again, if nothing happens before.
     pub(crate) fn next_look(&self) -> Option<Instant> {
         let now = Instant::now();

@@ -116,12 +116,14 @@ impl Core {
         // Limits are measured up to here: what came in time and is only read below, because this process was slow or
         // stopped, is not late.
         let begun = Instant::now();
-        let mut guardian_gone = false;
+        let (mut guardian_speaks, mut guardian_gone) = (self.awaits_reports(), false);
         for token in tokens {
             match Token::from_u64(*token) {
-                Token::Wake | Token::Guardian => {}
+                Token::Wake => {}
+                Token::Guardian => guardian_speaks = true,
                 // Another thread may have dealt with that one's death, and started the next.
                 Token::GuardianDeath => {
+                    guardian_speaks = true;
                     guardian_gone |= self.guardian.as_ref().is_some_and(|it| it.pidfd().dead_within(Duration::ZERO));
                 }
                 Token::Link(id) => {
@@ -143,7 +145,7 @@ impl Core {
                 }
             }
         }
-        guardian_gone |= self.hear_guardian().is_err();
+        guardian_gone |= guardian_speaks && self.hear_guardian().is_err();
         if without(Protection::DrainBeforeJudging) {
             self.judge(begun);
         }
@@ -155,6 +157,12 @@ impl Core {
             self.lose_guardian();
         }
         self.handle(Event::DeadlinePassed);
+    }
+
+    /// Whether the guardian has something to report, which may have come after the poller looked: nobody is judged, nor is it itself,
+    /// before it is heard.
+    fn awaits_reports(&self) -> bool {
+        self.guardian_limit().is_some() || self.links.values().any(|link| link.dead_since.is_some())
     }
 
     fn hear_guardian(&mut self) -> std::io::Result<()> {

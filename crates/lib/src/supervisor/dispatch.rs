@@ -62,6 +62,11 @@ impl State {
         self.paces.get(&function).copied().unwrap_or_default().look_ahead(self.settings.workers)
     }
 
+    /// How many tasks of a function are worth a batch of their own.
+    pub(crate) fn worth(&self, function: u64) -> u32 {
+        self.paces.get(&function).copied().unwrap_or_default().worth()
+    }
+
     /// The pace of what the worker has in flight, or would get next.
     fn pace_of(&self, worker: &Worker) -> Pace {
         let job = worker.last_job().or_else(|| self.queue.front_job());

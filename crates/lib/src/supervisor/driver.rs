@@ -181,11 +181,27 @@ impl Supervisor {
 
     /// A feed has a task of this priority that is not submitted. If workers wait for some, or only less urgent ones wait, the
     /// driver comes and fetches it, with all that have gathered until it is there: so a fast input is taken in large pieces,
-    /// and a slow one at once.
-    pub(crate) fn offer(&self, priority: i32) {
+    /// and a slow one at once. If nobody would come now, the caller hands over what there is, if that is `enough`; returns whether
+    /// it has.
+    pub(crate) fn offer(&self, priority: i32, enough: bool) -> bool {
+        if self.guests.is_deserted() {
+            let handed_over = enough && i64::from(priority) >= self.appetite.load(Ordering::SeqCst);
+            if handed_over {
+                self.with_core(|_| ());
+            }
+            return handed_over;
+        }
         let wanted = |appetite: i64| (i64::from(priority) >= appetite).then_some(FULL);
         if self.appetite.fetch_update(Ordering::SeqCst, Ordering::SeqCst, wanted).is_ok() {
             self.waker.wake();
+        }
+        false
+    }
+
+    /// Fetches what was offered while nobody was here who could be woken for it.
+    fn fetch_offered(&self) {
+        if self.appetite.load(Ordering::SeqCst) < FULL && !self.feeds.are_none() {
+            self.with_core(|_| ());
         }
     }
 
@@ -240,6 +256,7 @@ impl Supervisor {
         loop {
             if let Some(nap) = self.guests.nap(&mut watch) {
                 thread.park(|| self.guests.sleep(nap));
+                self.fetch_offered();
                 if !calls_driver(&self.lock()) {
                     continue;
                 }

@@ -10,6 +10,8 @@
 //! 3. A guest that stayed for long, or that leaves work behind, wakes the driver when it goes. One that does not may
 //!    leave the poller alone for a nap's length: a thread that calls `apply` in a loop is back before, and so is one that reads
 //!    what has come of many results.
+//! 4. While there is neither, whoever has tasks to offer hands them over itself, and the driver looks after each nap whether
+//!    somebody had too few for that to be worth the while.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -29,6 +31,8 @@ const LONGEST_NAP: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(super) struct GuestRoom {
     taken: AtomicBool,
+    /// The driver naps.
+    napping: AtomicBool,
     /// How many guests there were.
     visits: AtomicU64,
     /// The driver was told to come back.
@@ -106,6 +110,12 @@ impl GuestRoom {
         self.taken.load(Ordering::SeqCst)
     }
 
+    /// Whether nobody is here who could be woken by what happens: the driver naps, and there is no guest. That is for a nap's
+    /// length at most.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.napping.load(Ordering::SeqCst) && !self.is_taken()
+    }
+
     /// How long the driver shall nap before it looks again; `None` when no guest has been here since it last looked.
     pub(super) fn nap(&self, watch: &mut Watch) -> Option<Duration> {
         let visits = self.visits.load(Ordering::SeqCst);
@@ -120,8 +130,10 @@ impl GuestRoom {
     /// Sleeps for `limit`, or until the driver is recalled.
     pub(super) fn sleep(&self, limit: Duration) {
         let recalled = self.recalled.lock().unwrap_or_else(PoisonError::into_inner);
+        self.napping.store(true, Ordering::SeqCst);
         let waited = self.changed.wait_timeout_while(recalled, limit, |recalled| !*recalled);
         *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+        self.napping.store(false, Ordering::SeqCst);
     }
 
     /// Has the driver come back.
