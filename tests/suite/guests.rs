@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::scope;
 use std::time::Duration;
 
 use ganger::{Pool, StartMethod, TaskErrorKind};
-use ganger_tests::{Gate, wait_until, within};
+use ganger_tests::{Gate, Log, wait_until, within};
+use serde::{Deserialize, Serialize};
 
 use crate::kit::{SOON, die, finish, pass_gate, pool, square};
 
@@ -18,6 +19,9 @@ pub(crate) const CONTRACT: crate::Contract = table![
     apply_ends_with_its_pool,
     apply_survives_the_deaths_of_others,
     waker_may_call_apply,
+    results_are_noticed_by_whoever_is_awake_and_by_whoever_sleeps,
+    results_may_use_the_pool_while_they_are_read,
+    slow_input_is_taken_in_while_nobody_drives,
 ];
 
 fn many_threads_apply_at_once(method: StartMethod) {
@@ -111,5 +115,76 @@ fn waker_may_call_apply(method: StartMethod) {
     });
     drop(waker);
     assert!(within("the handle", Duration::from_secs(1), || handle.wait_timeout(SOON)));
+    finish(pool);
+}
+
+fn nap(micros: u64) -> u64 {
+    std::thread::sleep(Duration::from_micros(micros));
+    micros
+}
+
+/// Around the time for which whoever drives stays awake, workers ring now by a word in memory and now by a frame.
+fn results_are_noticed_by_whoever_is_awake_and_by_whoever_sleeps(method: StartMethod) {
+    let pool = pool(method, 2);
+    for round in 0..40 {
+        for micros in [0, 20, 70, 90, 110, 180, 400] {
+            assert_eq!(within("apply", SOON, || pool.apply(nap, (micros,))), Ok(micros));
+            // A few, and more than end while one stays awake.
+            let count = 1 + round % 4 * 3;
+            let naps = within("map", SOON, || pool.map(nap, (0..count).map(|_| micros)));
+            assert_eq!(naps.unwrap(), vec![micros; count as usize]);
+        }
+    }
+    finish(pool);
+}
+
+/// A result that asks a pool while it is read.
+#[derive(Serialize)]
+struct Curious(i64);
+
+static ASKED: Mutex<Option<Pool>> = Mutex::new(None);
+
+impl<'de> Deserialize<'de> for Curious {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = i64::deserialize(deserializer)?;
+        let pool = ASKED.lock().unwrap().clone();
+        let squared = pool.map_or(Ok(number), |pool| pool.apply(square, (number,)));
+        squared.map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+fn results_may_use_the_pool_while_they_are_read(method: StartMethod) {
+    let pool = pool(method, 2);
+    *ASKED.lock().unwrap() = Some(pool.clone());
+    for _ in 0..5 {
+        let curious = within("map", SOON, || pool.map(|x: i64| Curious(x), 0..300)).unwrap();
+        assert!(curious.iter().zip(0..).all(|(curious, x)| curious.0 == square(x)));
+    }
+    *ASKED.lock().unwrap() = None;
+    finish(pool);
+}
+
+/// A short map hands its tasks over in pieces. An input that waits for the first to have run, which are no piece yet, gets its way.
+fn slow_input_is_taken_in_while_nobody_drives(method: StartMethod) {
+    fn note(number: i64) -> i64 {
+        Log::new("noted").add(number);
+        number
+    }
+    let pool = pool(method, 2);
+    assert_eq!(pool.map(square, 0..1000).unwrap().len(), 1000, "now it is known that they are tiny");
+    assert_eq!(pool.map(note, 0..200).unwrap().len(), 200);
+    let before = Log::new("noted").lines().len();
+    let waits = |number: i64| {
+        // The driver naps while this is done, as a guest has just been there.
+        assert_eq!(pool.apply(square, (number,)), Ok(square(number)));
+        wait_until(
+            "those before have run",
+            SOON,
+            || Log::new("noted").lines().len() - before,
+            |ran| *ran == number as usize,
+        );
+        number
+    };
+    assert_eq!(pool.map(note, (0..20).map(waits)).unwrap(), (0..20).collect::<Vec<_>>());
     finish(pool);
 }

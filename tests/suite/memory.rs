@@ -16,6 +16,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     worker_that_rests_above_its_limit_is_replaced_and_no_task_pays,
     what_is_shared_with_the_guardian_does_not_count_until_it_is_written_to,
     arguments_that_no_worker_has_room_for_end_their_task_and_no_other,
+    arguments_of_which_three_workers_die_end_their_task_and_no_other,
     worker_that_cannot_measure_itself_does_not_get_ready,
 ];
 
@@ -132,15 +133,15 @@ fn senseless_limits_of_memory_are_refused() {
     }
 }
 
-/// The system's own limit, 48 MiB above what a worker has.
-fn confine() {
-    let most = ganger_tests::memory(std::process::id(), "VmSize") + 48 * MIB;
+/// The system's own limit, so much above what a worker has.
+fn confine(room: u64) {
+    let most = ganger_tests::memory(std::process::id(), "VmSize") + room;
     setrlimit(Resource::RLIMIT_AS, most, most).unwrap();
 }
 
 /// They are in memory of their own, for which a worker has no room: it says so, and lives on.
 fn arguments_that_no_worker_has_room_for_end_their_task_and_no_other(method: StartMethod) {
-    let pool = Pool::builder().workers(2).start_method(method).initializer(confine, ()).build().unwrap();
+    let pool = Pool::builder().workers(2).start_method(method).initializer(confine, (48 * MIB,)).build().unwrap();
     let texts = (0..8).map(|number| "x".repeat(if number == 3 { 64 << 20 } else { number }));
     let outcomes = within("the map", SOON, || pool.try_map(|text: String| text.len(), texts));
     for (number, outcome) in outcomes.iter().enumerate() {
@@ -154,6 +155,24 @@ fn arguments_that_no_worker_has_room_for_end_their_task_and_no_other(method: Sta
         }
     }
     assert!(outcomes[3].is_err());
+    finish(pool);
+}
+
+/// They are in the frame, for which a worker has no room: it dies while it takes them in, as do its successors.
+fn arguments_of_which_three_workers_die_end_their_task_and_no_other(method: StartMethod) {
+    let pool = Pool::builder().workers(2).start_method(method).initializer(confine, (MIB / 4,)).build().unwrap();
+    let texts = (0..8).map(|number| "x".repeat(if number == 3 { 1_000_000 } else { number }));
+    let outcomes = within("the map", SOON, || pool.try_map(|text: String| text.len(), texts));
+    for (number, outcome) in outcomes.iter().enumerate() {
+        match outcome {
+            Ok(length) => assert_eq!((*length, number == 3), (number, false)),
+            Err(error) => {
+                assert_eq!((number, error.kind()), (3, TaskErrorKind::Killed(6)), "{error}");
+                let text = "could not be begun: 3 workers died of it, and the last was killed by SIGABRT";
+                assert_eq!(error.message(), text);
+            }
+        }
+    }
     finish(pool);
 }
 

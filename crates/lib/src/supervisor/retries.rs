@@ -32,7 +32,7 @@ pub(super) struct Retries {
     /// What waits for a fresh worker.
     alone: VecDeque<Span>,
     /// When one more worker has to leave for that.
-    pub(super) room_due: Option<Time>,
+    room_due: Option<Time>,
 }
 
 impl Retries {
@@ -78,6 +78,11 @@ impl Retries {
     /// Takes back what was sent to a fresh worker, which did not begin it.
     pub(super) fn put_back(&mut self, span: Span) {
         self.alone.push_front(span);
+    }
+
+    /// When one more worker has to leave for them, should none be fresh by then.
+    pub(super) fn next_room(&self) -> Option<Time> {
+        self.room_due.filter(|_| !self.alone.is_empty())
     }
 
     /// How many tasks wait for a fresh worker.

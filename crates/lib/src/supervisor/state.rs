@@ -170,7 +170,7 @@ impl State {
         });
         let limits = self.seats.serving().filter_map(|worker| self.next_limit(worker));
         let expiry = self.expiries.first().map(|(at, _)| *at);
-        let waits = [self.retries.next(), self.retries.room_due, expiry, self.next_guardian(), self.next_start()];
+        let waits = [self.retries.next(), self.retries.next_room(), expiry, self.next_guardian(), self.next_start()];
         patience.chain(self.stalled().map(|(_, until)| until)).chain(limits).chain(waits.into_iter().flatten()).min()
     }
 

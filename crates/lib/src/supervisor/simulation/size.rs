@@ -1,13 +1,16 @@
 //! How many workers there are to be: what was asked for, and who may be dismissed for having nothing to do. A part of the
 //! [reference](super::model).
 
-use super::model::{Known, Model};
+use super::model::{Known, Model, Place, Task};
 use crate::supervisor::event::WorkerId;
 use crate::supervisor::state::State;
 
 impl Model {
     pub(super) fn resize(&mut self, workers: u32) {
         self.settings.workers = workers;
+        // The place that was to have a fresh worker may be given up: then another one is replaced.
+        let waits = |task: &&Task| task.place == Place::Waiting && task.alone;
+        self.fresh_wanted += self.chunks.iter().flat_map(|(_, tasks)| tasks).filter(waits).count() as u32;
         self.dormant.retain(|slot| *slot < workers);
         let staffed = |model: &Self| workers - model.dormant.len() as u32;
         while staffed(self) < self.least() as u32 {

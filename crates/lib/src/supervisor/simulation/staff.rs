@@ -49,6 +49,7 @@ impl Model {
         let stays = |worker: &Known| worker.leaving.is_none() && !leaving.contains(&worker.id);
         let hopeful = |worker: &Known| worker.id != id && stays(worker) && !worker.doomed;
         if others || self.workers.iter().any(hopeful) {
+            self.refused.push(id);
             self.workers.retain(|worker| worker.id != id);
         } else {
             self.start_failed(id);
