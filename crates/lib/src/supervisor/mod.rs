@@ -7,7 +7,7 @@
 //!   replacing workers, and the guardian; [`resize`], [`idle`] and [`allowance`]: how many there are to be, and how many may have tasks;
 //!   [`stops`] and [`retries`]: ending what runs, and trying again.
 //! * [`core`]: the state, and what the actions act upon; one lock around it.
-//! * [`link`]: the supervisor's end of one worker; [`flush`]: writing to it; [`deaths`]: reading and judging; [`complete`]: outcomes;
+//! * [`link`]: the supervisor's end of one worker; [`sending`] and [`receiving`]: what passes through it; [`flush`]: when it is written; [`deaths`]: reading and judging; [`complete`]: outcomes;
 //!   [`health`]: workers that get nowhere; [`guardian`]: its death and its successor.
 //! * [`budget`]: what a pool and those that its tasks build may run together.
 //! * [`output`]: whose output it is, when that is captured. [`farewells`]: what exit hooks have made. [`outfit`]: what all workers are given.
@@ -40,10 +40,12 @@ pub(crate) mod outfit;
 pub(crate) mod output;
 mod policy;
 mod queue;
+mod receiving;
 mod resize;
 mod retries;
 mod seat;
 mod seats;
+mod sending;
 mod shortage;
 #[cfg(test)]
 mod simulation;
