@@ -65,9 +65,7 @@ impl<'a> Simulation<'a> {
     pub(super) fn handle(&mut self, event: Event) {
         self.note(|| format!("{event:?}"));
         self.model.now = self.now;
-        if event == Event::DeadlinePassed {
-            self.model.make_room();
-        }
+        self.model.make_room();
         let mut actions = Vec::new();
         let hurry = if self.fault == Fault::HurriesStops { Time::from_secs(1) } else { Time::ZERO };
         self.state.handle(self.now + hurry * u32::from(event == Event::DeadlinePassed), event, &mut actions);
