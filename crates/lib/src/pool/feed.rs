@@ -8,7 +8,7 @@ use ganger_os::biased::{Owner, Visitor, biased};
 use ganger_os::thread::{OwnThread, spawn_own};
 
 use super::job::{Chunk, Job};
-use super::sink::{Batch, SinkState, wake_all};
+use super::sink::{Batch, wake_all};
 use crate::TaskErrorKind;
 use crate::supervisor::driver::Supervisor;
 use crate::supervisor::event::Event;
@@ -212,17 +212,16 @@ where
     let window = limits.tasks.unwrap_or_else(|| supervisor.with_core(|core| core.look_ahead(job)));
     {
         let mut state = job.sink.lock();
-        (state.window, state.fixed) = (window, limits.tasks.is_some());
+        (state.window, state.fixed, state.most_bytes) = (window, limits.tasks.is_some(), limits.bytes);
     }
     let open = OpenFeed::new(supervisor, job, limits.tasks.is_some());
-    spawn_own("ganger: input", move |thread| Feeder { open, encode, bytes: limits.bytes }.run(thread, input))?;
+    spawn_own("ganger: input", move |thread| Feeder { open, encode }.run(thread, input))?;
     Ok(())
 }
 
 struct Feeder<A> {
     open: OpenFeed,
     encode: Encode<A>,
-    bytes: i64,
 }
 
 impl<A> Feeder<A> {
@@ -254,19 +253,10 @@ impl<A> Feeder<A> {
         let _ = catch_unwind(AssertUnwindSafe(|| drop(input)));
     }
 
-    /// Waits until the reader is close enough; `false` when no more is wanted. Without a deadline: a reader may take its time.
+    /// Waits until the reader is close enough; `false` when no more is wanted.
     fn wait_for_room(&self, thread: &OwnThread) -> bool {
         let sink = &self.open.feed.job.sink;
-        let bytes = self.bytes;
-        // One task is always allowed: otherwise one that is larger than the limit would never run.
-        let room =
-            |state: &SinkState| state.load.tasks <= 0 || (state.load.tasks < state.window && state.load.bytes < bytes);
-        let state = sink.lock();
-        if state.unwanted() || room(&state) {
-            return !state.unwanted();
-        }
-        drop(state);
-        thread.park(|| drop(sink.wait(None, |state| state.unwanted() || room(state))));
-        !sink.lock().unwanted()
+        let at_once = sink.lock().may_feed();
+        at_once.unwrap_or_else(|| thread.park(|| sink.wait_for_room()))
     }
 }

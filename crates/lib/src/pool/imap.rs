@@ -80,27 +80,24 @@ impl<R> Outcomes<R> {
         self.read.0 += 1;
         self.read.1 += bytes;
         if self.read.0 >= GIVE_BACK {
-            self.give_back(&mut self.job.clone().sink.lock());
-            self.tell_feeder();
+            self.give_back();
         }
         Some((index, outcome))
     }
 
-    fn give_back(&mut self, state: &mut SinkState) {
+    /// Has the feeder know what was read.
+    fn give_back(&mut self) {
+        let mut state = self.job.sink.lock();
         let (tasks, bytes) = std::mem::take(&mut self.read);
         state.load.tasks -= tasks;
         state.load.bytes -= bytes;
-    }
-
-    fn tell_feeder(&self) {
-        super::sink::wake_all(self.job.sink.change(|_| ()));
+        self.job.sink.call_feeder(state);
     }
 
     /// Waits for the next batch, until `until` at most.
     fn wait(&mut self, until: Option<Instant>, pick: Pick<'_>) -> Next {
         let job = self.job.clone();
-        self.give_back(&mut job.sink.lock());
-        self.tell_feeder();
+        self.give_back();
         let mut found = None;
         let state = job.sink.wait(until, |state| {
             found = pick(state);
@@ -112,15 +109,13 @@ impl<R> Outcomes<R> {
     /// Looks for the next batch; when there is none, `context` is woken once there may be.
     fn poll(&mut self, context: &Context<'_>, pick: Pick<'_>) -> Next {
         let job = self.job.clone();
+        self.give_back();
         let mut state: MutexGuard<'_, SinkState> = job.sink.lock();
-        self.give_back(&mut state);
         let found = pick(&mut state);
         let next = self.take_up(found, &state);
         if matches!(next, Next::NotYet) {
             state.wake_later(context.waker());
         }
-        // The feeder waits on the condition; this task's own waker must not be woken for what it did itself.
-        job.sink.notify(state);
         next
     }
 

@@ -93,11 +93,24 @@ pub(crate) struct Load {
     pub(crate) bytes: i64,
 }
 
+/// What the thread that feeds a job does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Feeder {
+    #[default]
+    Feeds,
+    Waits,
+    /// It was called, and has not come yet.
+    Called,
+}
+
 /// The meeting point of one job.
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
     state: Mutex<SinkState>,
+    /// For readers.
     changed: Condvar,
+    /// For the feeder.
+    room: Condvar,
 }
 
 /// What is protected by the sink's lock. No other lock is taken while it is held, but the callback queue's.
@@ -110,13 +123,16 @@ pub(crate) struct SinkState {
     pub(crate) load: Load,
     /// How many tasks may be under way.
     pub(crate) window: i64,
+    /// How many bytes.
+    pub(crate) most_bytes: i64,
+    feeder: Feeder,
     /// The user fixed the window: it is not widened for quick tasks.
     pub(crate) fixed: bool,
     /// The reader has gone.
     pub(crate) abandoned: bool,
     /// No more input is wanted; what was read has outcomes, and a reader.
     pub(crate) fed_up: bool,
-    /// Threads in [`Sink::wait`]. Waking nobody would still be a system call, for every batch.
+    /// Readers in [`Sink::wait`]. Waking nobody would still be a system call, for every batch.
     waiting: u32,
     wakers: Vec<Waker>,
     on_done: Option<Box<dyn FnOnce() + Send>>,
@@ -124,14 +140,16 @@ pub(crate) struct SinkState {
 
 impl std::fmt::Debug for SinkState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { batches, received, expected, load, window, fixed, abandoned, fed_up, waiting, wakers, on_done } =
-            self;
+        let Self { batches, received, expected, load, window, most_bytes, fixed, .. } = self;
+        let Self { feeder, abandoned, fed_up, waiting, wakers, on_done, .. } = self;
         f.debug_struct("SinkState")
             .field("batches", &batches.len())
             .field("received", received)
             .field("expected", expected)
             .field("load", load)
             .field("window", window)
+            .field("most_bytes", most_bytes)
+            .field("feeder", feeder)
             .field("fixed", fixed)
             .field("abandoned", abandoned)
             .field("fed_up", fed_up)
@@ -150,6 +168,22 @@ impl SinkState {
     /// Whether the input need not be read any further.
     pub(crate) fn unwanted(&self) -> bool {
         self.abandoned || self.fed_up
+    }
+
+    /// Whether the feeder need not wait, and if so, whether more is wanted. One task is always allowed: otherwise one that is larger than
+    /// the limit would never run.
+    pub(crate) fn may_feed(&self) -> Option<bool> {
+        let has_room = self.load.tasks <= 0 || (self.load.tasks < self.window && self.load.bytes < self.most_bytes);
+        (self.unwanted() || has_room).then_some(!self.unwanted())
+    }
+
+    /// Whether the feeder waits, and it is worth the while to call it. While there is enough to do, that is when a quarter of the
+    /// window is free: to wake it for every task that is read costs more than many a task takes.
+    fn calls_feeder(&self) -> bool {
+        let slack = if self.fixed { 1 } else { (self.window / 4).max(1) };
+        let ahead = self.window - self.load.tasks;
+        let enough = self.load.tasks <= 0 || ahead >= slack || self.unwanted();
+        self.feeder == Feeder::Waits && enough && self.may_feed().is_some()
     }
 
     /// Has `waker` woken at the next change.
@@ -187,7 +221,7 @@ impl Sink {
         self.change(|state| state.expected = Some(count))
     }
 
-    /// Changes the state and lets everybody who waits look at it.
+    /// Changes the state and lets all who wait look at it.
     pub(crate) fn change(&self, change: impl FnOnce(&mut SinkState)) -> Vec<Waker> {
         let (wakers, somebody_waits) = self.change_quietly(change);
         if somebody_waits {
@@ -207,20 +241,37 @@ impl Sink {
         {
             on_done();
         }
-        (std::mem::take(&mut state.wakers), state.waiting > 0)
+        let result = (std::mem::take(&mut state.wakers), state.waiting > 0);
+        self.call_feeder(state);
+        result
     }
 
-    /// Lets everybody who waits look at the state.
+    /// Lets readers who wait look at the state.
     pub(crate) fn stir(&self) {
         self.changed.notify_all();
     }
 
-    /// Gives the lock back, and lets threads that wait look at what was changed under it.
-    pub(crate) fn notify(&self, state: MutexGuard<'_, SinkState>) {
-        let waiting = state.waiting;
-        drop(state);
-        if waiting > 0 {
-            self.stir();
+    /// Gives the lock back, and calls the feeder if what was changed under it gives it reason to go on.
+    pub(crate) fn call_feeder(&self, mut state: MutexGuard<'_, SinkState>) {
+        if state.calls_feeder() {
+            state.feeder = Feeder::Called;
+            drop(state);
+            self.room.notify_one();
+        }
+    }
+
+    /// Waits until the feeder may go on, and returns whether more is wanted. Without a deadline: a reader may take its time.
+    pub(crate) fn wait_for_room(&self) -> bool {
+        let mut state = self.lock();
+        loop {
+            if let Some(wanted) = state.may_feed() {
+                return wanted;
+            }
+            state.feeder = Feeder::Waits;
+            while state.feeder == Feeder::Waits {
+                state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            state.feeder = Feeder::Feeds;
         }
     }
 
@@ -292,5 +343,48 @@ mod tests {
             assert_eq!(reader.join().expect("waiting does not panic"), 10);
         });
         assert!(!sink.change_quietly(|state| state.received += 1).1);
+    }
+
+    /// What is under way when a waiting feeder is called, from a full window of 8 on.
+    fn called_at(fixed: bool) -> i64 {
+        let sink = Sink::default();
+        let full = Load { tasks: 8, bytes: 80 };
+        let change = |load| drop(sink.change(|state| state.load = load));
+        let _ = sink.change(|state| (state.window, state.most_bytes, state.fixed) = (8, 100, fixed));
+        change(full);
+        std::thread::scope(|scope| {
+            let feeder = scope.spawn(|| sink.wait_for_room());
+            while sink.lock().feeder != Feeder::Waits {
+                std::thread::yield_now();
+            }
+            let mut left = full;
+            while sink.lock().feeder == Feeder::Waits {
+                left.tasks -= 1;
+                change(left);
+            }
+            assert!(feeder.join().expect("waiting does not panic"));
+            left.tasks
+        })
+    }
+
+    #[test]
+    fn a_feeder_is_called_for_a_quarter_of_its_window_or_for_each_task_of_a_fixed_one() {
+        assert_eq!((called_at(false), called_at(true)), (6, 7));
+    }
+
+    #[test]
+    fn a_feeder_goes_on_for_its_first_task_and_ends_when_nothing_more_is_wanted() {
+        let sink = Sink::default();
+        assert_eq!(sink.lock().may_feed(), Some(true), "one task is always allowed");
+        let _ = sink.change(|state| state.load = Load { tasks: 1, bytes: 1 });
+        assert_eq!(sink.lock().may_feed(), None);
+        std::thread::scope(|scope| {
+            let feeder = scope.spawn(|| sink.wait_for_room());
+            while sink.lock().feeder != Feeder::Waits {
+                std::thread::yield_now();
+            }
+            let _ = sink.change(|state| state.fed_up = true);
+            assert!(!feeder.join().expect("waiting does not panic"));
+        });
     }
 }
