@@ -20,6 +20,7 @@ pub(crate) const CONTRACT: crate::Contract = table![
     apply_survives_the_deaths_of_others,
     waker_may_call_apply,
     results_are_noticed_by_whoever_is_awake_and_by_whoever_sleeps,
+    guest_that_goes_leaves_nobody_deaf,
     results_may_use_the_pool_while_they_are_read,
     slow_input_is_taken_in_while_nobody_drives,
 ];
@@ -138,6 +139,20 @@ fn results_are_noticed_by_whoever_is_awake_and_by_whoever_sleeps(method: StartMe
     finish(pool);
 }
 
+/// The driver sleeps beside the guest; whoever rang for the guest has to wake the driver when that has gone. Otherwise it would
+/// sleep to its next deadline, a second later, each second time.
+fn guest_that_goes_leaves_nobody_deaf(method: StartMethod) {
+    let pool = pool(method, 1);
+    within("all of them", SOON, || {
+        for x in 0..100 {
+            assert_eq!(pool.apply(square, (x,)), Ok(square(x)));
+            assert_eq!(pool.apply_async(square, (x,)).get(), Ok(square(x)));
+            std::thread::sleep(Duration::from_micros(x.cast_unsigned() % 4 * 700));
+        }
+    });
+    finish(pool);
+}
+
 /// A result that asks a pool while it is read.
 #[derive(Serialize)]
 struct Curious(i64);
@@ -175,14 +190,14 @@ fn slow_input_is_taken_in_while_nobody_drives(method: StartMethod) {
     assert_eq!(pool.map(note, 0..200).unwrap().len(), 200);
     let before = Log::new("noted").lines().len();
     let waits = |number: i64| {
-        // The driver naps while this is done, as a guest has just been there.
-        assert_eq!(pool.apply(square, (number,)), Ok(square(number)));
         wait_until(
             "those before have run",
             SOON,
             || Log::new("noted").lines().len() - before,
             |ran| *ran == number as usize,
         );
+        // The driver naps while the next task is added, as a guest has just been here.
+        assert_eq!(pool.apply(square, (number,)), Ok(square(number)));
         number
     };
     assert_eq!(pool.map(note, (0..20).map(waits)).unwrap(), (0..20).collect::<Vec<_>>());

@@ -173,6 +173,12 @@ fn arguments_of_which_three_workers_die_end_their_task_and_no_other(method: Star
             }
         }
     }
+    // So it is with what is bound to a task, which a worker takes in before its first.
+    let length = |text: String, _: u32| text.len();
+    let error =
+        within("a call", SOON, || pool.apply(ganger::partial(length, ("x".repeat(1_000_000),)), (1,))).unwrap_err();
+    assert!(error.message().starts_with("could not be begun: 3 workers died of it"), "{error}");
+    assert_eq!(pool.apply(square, (3,)), Ok(9));
     finish(pool);
 }
 

@@ -28,8 +28,8 @@ pub(crate) struct Feed {
     fixed: bool,
 }
 
-/// What the driver fetches when workers are hungry. Whoever adds to it never waits for the core's lock, which the driver
-/// holds while it writes to workers; and the driver never waits for code of users, which encodes arguments: the chunk that is
+/// What the driver fetches when workers are hungry. Adding to it takes no lock, neither the core's, which the driver
+/// holds while it writes to workers, nor any other; and the driver never waits for code of users, which encodes arguments: the chunk that is
 /// being filled is not here meanwhile.
 #[derive(Debug, Default)]
 struct Waiting {
@@ -99,7 +99,7 @@ pub(crate) struct OpenFeed {
     next: u64,
     /// How many tasks and bytes the last chunk had when it was fetched.
     room: (usize, usize),
-    /// How many tasks were added since some were handed over, and how many are enough for that.
+    /// How many tasks were added since this feeder last handed some over, and how many are enough for that.
     gathered: (u32, u32),
 }
 
@@ -135,7 +135,7 @@ impl OpenFeed {
     #[inline]
     fn offer(&mut self) {
         let (gathered, enough) = &mut self.gathered;
-        *gathered += 1;
+        *gathered = gathered.saturating_add(1);
         if self.supervisor.offer(self.feed.job.terms.priority, *gathered >= *enough) {
             // Workers have something to do meanwhile: the next piece may be larger.
             self.gathered = (0, enough.saturating_mul(2));

@@ -1,5 +1,5 @@
 //! Waiting awake. What short tasks make comes sooner than a thread can go to sleep and be woken, above all where an idle processor is a
-//! virtual one: so whoever drives looks for it, for [`SOON`], and workers that know of it ring their [bell](crate::wire::bell) instead of
+//! virtual one: so a [guest](super::guest) looks for it, for [`SOON`], and workers that know of it ring their [bell](crate::wire::bell) instead of
 //! writing a frame.
 
 use std::io;

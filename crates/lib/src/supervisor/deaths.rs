@@ -9,7 +9,7 @@ use ganger_os::child::Exit;
 use ganger_os::mutant::{Protection, without};
 use ganger_os::poll::Interest;
 use ganger_os::signal;
-use ganger_os::start::{Report, is_shortage};
+use ganger_os::start::{Guardian, Report, is_shortage};
 
 use super::core::{Core, LOST};
 use super::event::{Cause, Ending, Event, WorkerId};
@@ -162,7 +162,8 @@ impl Core {
     /// Whether the guardian has something to report, which may have come after the poller looked: nobody is judged, nor is it itself,
     /// before it is heard.
     fn awaits_reports(&self) -> bool {
-        self.guardian_limit().is_some() || self.links.values().any(|link| link.dead_since.is_some())
+        let refused = self.guardian.as_ref().is_some_and(Guardian::has_refused);
+        refused || self.guardian_limit().is_some() || self.links.values().any(|link| link.dead_since.is_some())
     }
 
     fn hear_guardian(&mut self) -> std::io::Result<()> {

@@ -47,8 +47,8 @@ impl State {
         self.seats.serving().any(|worker| worker.ahead() > 1 && worker.silent)
     }
 
-    /// Whether what workers have in flight ends within [`SOON`], as far as it is known how long such tasks take. Of a gang that got
-    /// nowhere for so long nothing is known; of one of its workers it is: others may have its processor.
+    /// Whether what workers have in flight ends within [`SOON`], as far as it is known how long such tasks take. If none got
+    /// anywhere for so long, that is not believed. A single one that did not may only have lost its processor.
     pub(crate) fn ends_soon(&self, now: Time) -> bool {
         let mut busy = self.seats.serving().filter(|worker| worker.ahead() > 0).peekable();
         let brief = |worker: &Worker| self.pace_of(worker).takes(worker.ahead()).is_some_and(|time| time <= SOON);

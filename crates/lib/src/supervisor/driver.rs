@@ -43,7 +43,7 @@ pub(crate) struct Status {
 pub(crate) struct Supervisor {
     core: Mutex<Core>,
     pub(super) poller: Arc<Poller>,
-    waker: Waker,
+    pub(super) waker: Waker,
     /// Whoever has tasks of this priority or a higher one shall hand them over; see [`Core::appetite`].
     appetite: AtomicI64,
     pub(crate) feeds: Feeds,
@@ -132,7 +132,7 @@ impl Supervisor {
         let calls = calls_driver(&core);
         drop(core);
         readers.into_iter().for_each(|job| job.sink.stir());
-        if self.oversleeps(look) || (calls && self.asleep_until.load(Ordering::SeqCst) != 0) {
+        if self.oversleeps(look) || (calls && self.sleeps()) {
             self.waker.wake();
         }
         if calls {
@@ -145,6 +145,11 @@ impl Supervisor {
     fn oversleeps(&self, look: Option<Instant>) -> bool {
         let until = self.asleep_until.load(Ordering::SeqCst);
         look.is_some_and(|look| until != 0 && self.nanos(look) < until)
+    }
+
+    /// Whether the driver sleeps, or is about to, and has said until when. To be asked under the core's lock.
+    pub(super) fn sleeps(&self) -> bool {
+        self.asleep_until.load(Ordering::SeqCst) != 0
     }
 
     fn nanos(&self, instant: Instant) -> u64 {
@@ -255,9 +260,9 @@ impl Supervisor {
         let mut watch = Watch::default();
         loop {
             if let Some(nap) = self.guests.nap(&mut watch) {
-                thread.park(|| self.guests.sleep(nap));
+                let recalled = thread.park(|| self.guests.sleep(nap));
                 self.fetch_offered();
-                if !calls_driver(&self.lock()) {
+                if !recalled && !calls_driver(&self.lock()) {
                     continue;
                 }
             }

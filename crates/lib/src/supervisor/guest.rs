@@ -1,7 +1,7 @@
 //! Whoever waits for a single result drives: it saves the way through the driver's thread, which is most of a round trip.
 //!
-//! A thread in `apply` becomes the pool's *guest*: it waits on the poller itself, and takes the turns, until its result
-//! is there. There is at most one; others wait as always. Its rules:
+//! A thread in `apply`, or in a short `map`, becomes the pool's *guest*: it waits on the poller itself, and takes the turns, until its
+//! result is there, or some of its results, which it goes to read. There is at most one; others wait as always. Its rules:
 //!
 //! 1. While there is a guest the driver's thread naps instead of waiting on the poller, so that an event wakes one of
 //!    them. It naps for short times only, as it does not know when the guest goes.
@@ -31,8 +31,8 @@ const LONGEST_NAP: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(super) struct GuestRoom {
     taken: AtomicBool,
-    /// The driver naps.
-    napping: AtomicBool,
+    /// For how many nanoseconds the driver naps; zero while it does not.
+    nap: AtomicU64,
     /// How many guests there were.
     visits: AtomicU64,
     /// The driver was told to come back.
@@ -91,7 +91,14 @@ impl Supervisor {
             wakers = self.take_turn(&tokens);
             leave = done();
         }
-        guest.leaves_work = leave != Some(Leave::ForAWhile) && self.lock().has_work();
+        let mut core = self.lock();
+        guest.leaves_work = leave != Some(Leave::ForAWhile) && core.has_work();
+        // A driver that went to sleep beside this guest would not hear who rings for those that are awake.
+        let unheard = self.sleeps() && !core.may_sleep();
+        drop(core);
+        if unheard {
+            self.waker.wake();
+        }
         wakers
     }
 }
@@ -113,7 +120,7 @@ impl GuestRoom {
     /// Whether nobody is here who could be woken by what happens: the driver naps, and there is no guest. That is for a nap's
     /// length at most.
     pub(super) fn is_deserted(&self) -> bool {
-        self.napping.load(Ordering::SeqCst) && !self.is_taken()
+        self.nap.load(Ordering::SeqCst) != 0 && !self.is_taken()
     }
 
     /// How long the driver shall nap before it looks again; `None` when no guest has been here since it last looked.
@@ -121,19 +128,21 @@ impl GuestRoom {
         let visits = self.visits.load(Ordering::SeqCst);
         let new = visits != std::mem::replace(&mut watch.visits, visits);
         if !new && !self.is_taken() {
+            watch.nap = Duration::ZERO;
             return None;
         }
-        watch.nap = if new { NAP } else { (watch.nap * 2).min(LONGEST_NAP) };
+        watch.nap = if new { NAP } else { (watch.nap * 2).clamp(NAP, LONGEST_NAP) };
         Some(watch.nap)
     }
 
-    /// Sleeps for `limit`, or until the driver is recalled.
-    pub(super) fn sleep(&self, limit: Duration) {
+    /// Sleeps for `limit`, or until the driver is recalled; returns whether it was.
+    pub(super) fn sleep(&self, limit: Duration) -> bool {
         let recalled = self.recalled.lock().unwrap_or_else(PoisonError::into_inner);
-        self.napping.store(true, Ordering::SeqCst);
+        self.nap.store(limit.as_nanos() as u64, Ordering::SeqCst);
         let waited = self.changed.wait_timeout_while(recalled, limit, |recalled| !*recalled);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
-        self.napping.store(false, Ordering::SeqCst);
+        let recalled = std::mem::take(&mut *waited.unwrap_or_else(PoisonError::into_inner).0);
+        self.nap.store(0, Ordering::SeqCst);
+        recalled
     }
 
     /// Has the driver come back.
@@ -146,7 +155,9 @@ impl GuestRoom {
 impl Drop for Guest<'_> {
     fn drop(&mut self) {
         self.room.taken.store(false, Ordering::SeqCst);
-        if self.leaves_work || self.came.elapsed() > NAP {
+        // The driver may have taken this guest for one that had been here for long.
+        let long_nap = self.room.nap.load(Ordering::SeqCst) > NAP.as_nanos() as u64;
+        if self.leaves_work || long_nap || self.came.elapsed() > NAP {
             self.room.recall_driver();
         }
     }

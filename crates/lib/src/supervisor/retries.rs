@@ -16,7 +16,7 @@ use super::state::State;
 /// moment before they begin one and the same task does not happen.
 pub(super) const MOST_DEATHS: u32 = 3;
 
-/// A worker that is to leave, and has not for so long, is not waited for: another one is to.
+/// A worker that is to leave, and has not for so long, is not waited for: another one is to, and after twice as long one more.
 pub(super) const SLOW_TO_LEAVE: Duration = Duration::from_millis(100);
 
 /// Tasks that failed and are not given up.
@@ -24,7 +24,7 @@ pub(super) const SLOW_TO_LEAVE: Duration = Duration::from_millis(100);
 pub(super) struct Retries {
     /// How many attempts of a task have failed.
     failed: HashMap<(ChunkId, u32), u32>,
-    /// How many workers have died with a task first in line that they had not begun.
+    /// How many workers have died while they took a task in.
     deaths: HashMap<(ChunkId, u32), u32>,
     /// What waits for its time, and whether it is to run alone. The second number keeps those of one time apart.
     delayed: BTreeMap<(Time, u64), (Span, bool)>,
@@ -33,6 +33,8 @@ pub(super) struct Retries {
     alone: VecDeque<Span>,
     /// When one more worker has to leave for that.
     room_due: Option<Time>,
+    /// How long after the one before, if not the least.
+    room_wait: Duration,
 }
 
 impl Retries {
@@ -199,10 +201,10 @@ impl State {
     }
 
     /// Has as many workers replaced as there are tasks that want a fresh one, but for those that will be fresh anyway. Those that
-    /// are to leave may hold on to what does not end: when none has left for a while, another one is to.
+    /// are to leave may hold on to what does not end: when none has left for a while, another one is to, each time after a longer while.
     fn make_room(&mut self, now: Time, out: &mut Vec<Action>) {
-        if self.retries.alone.is_empty() {
-            self.retries.room_due = None;
+        if self.retries.alone.is_empty() || !self.may_employ() {
+            (self.retries.room_due, self.retries.room_wait) = (None, Duration::ZERO);
             return;
         }
         self.rouse_for(now, self.retries.alone.len() as u64);
@@ -220,10 +222,14 @@ impl State {
             };
             worker.spent = true;
             super::stops::recall(worker, out);
+        }
+        if overdue {
             self.retries.room_due = None;
+            self.retries.room_wait = self.retries.room_wait.max(SLOW_TO_LEAVE).saturating_mul(2);
         }
         let more = soon < wanted && self.seats.serving_mut().any(|worker| may_go(&worker));
-        self.retries.room_due = more.then(|| self.retries.room_due.unwrap_or(now.saturating_add(SLOW_TO_LEAVE)));
+        let due = now.saturating_add(self.retries.room_wait.max(SLOW_TO_LEAVE));
+        self.retries.room_due = more.then(|| self.retries.room_due.unwrap_or(due));
     }
 }
 

@@ -16,6 +16,7 @@ use crate::pool::job::Job;
 use crate::wire::claim;
 use crate::wire::descriptor::Descriptor;
 use crate::wire::frame::{HEADER, Header, Kind};
+use crate::wire::message::untag;
 
 /// Bytes on their way to the worker.
 #[derive(Debug)]
@@ -66,7 +67,10 @@ impl Link {
             self.forget_old_jobs();
             self.keeps_descriptors |= !job.definition.descriptors.is_empty();
             self.defined.insert(job.id, Arc::downgrade(job));
-            let define = Header { job: job.id.0, ..Header::plain(Kind::Define, job.definition.bytes.len()) };
+            // Its arguments are taken in with those of its first task, which is to blame for what they do.
+            let (epoch, position) = (header.epoch, untag(header.position).1);
+            let plain = Header::plain(Kind::Define, job.definition.bytes.len());
+            let define = Header { job: job.id.0, epoch, position, ..plain };
             self.push_descriptors(&job.definition.descriptors);
             self.push(define, &job.definition.bytes);
         }

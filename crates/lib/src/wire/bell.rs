@@ -7,7 +7,8 @@
 //! 1. The worker puts its results into the ring, counts the bell up, passes a barrier, and looks whether it is watched. If it is not,
 //!    it writes a frame.
 //! 2. The supervisor sets `watched` whenever it likes. Before it sleeps it clears `watched`, passes a barrier, and looks at the bell once
-//!    more: if that has been rung since the results were last read, it does not sleep.
+//!    more: if that has been rung since the results were last read, it does not sleep. The same does who stops looking while another
+//!    thread of the supervisor sleeps, and wakes it.
 //!
 //! Each side changes its own word and then looks at the other's, with a barrier between: at least one sees the other's change.
 //! Every order in which they can do so is gone through in `bell_model.rs`.

@@ -205,6 +205,7 @@ impl Worker {
     }
 
     fn define(&mut self, header: Header) -> Result<(), End> {
+        claim::begin_to_take(self.page.taking(), header.epoch, header.position);
         let body = self.take(header.length as usize)?;
         let Definition { call, number } = decode(&body).map_err(|_| End::Unable)?;
         let shim = EntryPoint::from_wire(call.entry).resolve();

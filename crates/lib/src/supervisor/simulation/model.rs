@@ -35,7 +35,7 @@ pub(super) struct Task {
     pub(super) alone: bool,
     /// It kills whoever takes it in, before it is begun.
     pub(super) poisonous: bool,
-    /// How many workers have died with it first in line.
+    /// How many workers have died while they took it in.
     pub(super) deaths: u32,
     /// They were too many, and the last is being judged.
     pub(super) deadly: bool,
