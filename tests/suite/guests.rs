@@ -200,6 +200,8 @@ fn slow_input_is_taken_in_while_nobody_drives(method: StartMethod) {
         assert_eq!(pool.apply(square, (number,)), Ok(square(number)));
         number
     };
-    assert_eq!(pool.map(note, (0..20).map(waits)).unwrap(), (0..20).collect::<Vec<_>>());
+    // One that had to wait for the driver's next deadline would often take a tenth of a second or more.
+    let numbers = within("all of them", SOON, || pool.map(note, (0..600).map(waits))).unwrap();
+    assert_eq!(numbers, (0..600).collect::<Vec<_>>());
     finish(pool);
 }
