@@ -397,6 +397,7 @@ impl Builder {
         let narrow = |tasks: usize| u32::try_from(tasks).unwrap_or(u32::MAX);
         Ok(Settings {
             workers: narrow(workers),
+            processors: narrow(cpu::cpu_count()),
             max_tasks: self.max_tasks.map(narrow),
             jitter: narrow(self.jitter),
             seed: self.seed.unwrap_or_else(fresh_seed),

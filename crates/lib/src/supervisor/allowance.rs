@@ -83,6 +83,7 @@ mod tests {
     /// A pool of three places that is allowed this.
     fn pool(allowance: Allowance) -> State {
         let mut state = State::new(Settings {
+            processors: 4,
             workers: 3,
             max_tasks: None,
             jitter: 0,

@@ -14,7 +14,7 @@ use crate::wire::claim::POSITIONS;
 const STALL: Duration = Duration::from_millis(2);
 
 /// It is not worth the while to sleep for so long: see [`awake`](super::awake).
-pub(super) const SOON: Duration = Duration::from_micros(100);
+pub(super) const SOON: Duration = Duration::from_micros(200);
 
 /// The [appetite](State::appetite) of a queue that wants nothing.
 pub(crate) const FULL: i64 = i64::MAX;
@@ -99,7 +99,9 @@ impl State {
                         None => pace.takes_more(worker.ahead()),
                     }
             };
-            let taker = self.seats.serving_mut().filter(takes).min_by_key(|worker| (worker.ahead(), worker.shunned));
+            let busy = self.enough_are_busy(pace);
+            let order = |worker: &&mut Worker| (busy && worker.ahead() == 0, worker.ahead(), worker.shunned);
+            let taker = self.seats.serving_mut().filter(takes).min_by_key(order);
             let Some(worker) = taker else { return };
             let most = most.min(worker.allowance).min(POSITIONS / 4);
             let Some(span) = self.queue.pop(most) else { return };
@@ -107,6 +109,15 @@ impl State {
             let position = worker.give(span, eager, now);
             out.push(Action::Send { worker: worker.id, span, epoch: worker.epoch, position, eager });
         }
+    }
+
+    /// Whether one more worker would be of no use. Tiny tasks cost those who send them and read their results as much time as their
+    /// workers: with a processor for whoever drives, and one for each worker that has some, a further one would be in their way.
+    fn enough_are_busy(&self, pace: Pace) -> bool {
+        let busy = || self.seats.serving().filter(|worker| worker.ahead() > 0);
+        let ahead = busy().map(|worker| u64::from(worker.ahead())).sum::<u64>() + self.queue.tasks();
+        let soon = pace.takes(u32::try_from(ahead).unwrap_or(u32::MAX)).is_some_and(|time| time <= SOON);
+        soon && pace.is_tiny() && busy().count() as u32 + 1 >= self.settings.processors
     }
 
     /// A worker whose waiting tasks an idle one could run, the one that got nowhere for longest, and when it has to give

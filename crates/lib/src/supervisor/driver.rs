@@ -186,15 +186,14 @@ impl Supervisor {
 
     /// A feed has a task of this priority that is not submitted. If workers wait for some, or only less urgent ones wait, the
     /// driver comes and fetches it, with all that have gathered until it is there: so a fast input is taken in large pieces,
-    /// and a slow one at once. If nobody would come now, the caller hands over what there is, if that is `enough`; returns whether
-    /// it has.
+    /// and a slow one at once. If nobody would come now, the caller hands over what there is and is wanted, if that is `enough`;
+    /// returns whether it has.
     pub(crate) fn offer(&self, priority: i32, enough: bool) -> bool {
         if self.guests.is_deserted() {
-            let handed_over = enough && i64::from(priority) >= self.appetite.load(Ordering::SeqCst);
-            if handed_over {
+            if enough {
                 self.with_core(|_| ());
             }
-            return handed_over;
+            return enough;
         }
         let wanted = |appetite: i64| (i64::from(priority) >= appetite).then_some(FULL);
         if self.appetite.fetch_update(Ordering::SeqCst, Ordering::SeqCst, wanted).is_ok() {
@@ -265,6 +264,9 @@ impl Supervisor {
                 if !recalled && !calls_driver(&self.lock()) {
                     continue;
                 }
+            }
+            if self.guests.end_nap() {
+                self.fetch_offered();
             }
             let mut core = self.lock();
             if core.wants_guardian() {

@@ -31,7 +31,7 @@ const LONGEST_NAP: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(super) struct GuestRoom {
     taken: AtomicBool,
-    /// For how many nanoseconds the driver naps; zero while it does not.
+    /// For how many nanoseconds the driver naps, or has just napped; zero while it does not.
     nap: AtomicU64,
     /// How many guests there were.
     visits: AtomicU64,
@@ -141,8 +141,12 @@ impl GuestRoom {
         self.nap.store(limit.as_nanos() as u64, Ordering::SeqCst);
         let waited = self.changed.wait_timeout_while(recalled, limit, |recalled| !*recalled);
         let recalled = std::mem::take(&mut *waited.unwrap_or_else(PoisonError::into_inner).0);
-        self.nap.store(0, Ordering::SeqCst);
         recalled
+    }
+
+    /// The driver has napped, and wakes up for good; whether it has. Until then offers that are not worth a hand-over wait for it.
+    pub(super) fn end_nap(&self) -> bool {
+        self.nap.swap(0, Ordering::SeqCst) != 0
     }
 
     /// Has the driver come back.

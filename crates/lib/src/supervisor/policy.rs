@@ -12,6 +12,9 @@ const MOST: u32 = 8192;
 /// to book its results.
 const WORTH_NANOS: u64 = 20_000;
 
+/// Tasks up to this length cost whoever sends them about as much as whoever runs them.
+const TINY_NANOS: u64 = 300;
+
 /// Results of tasks shorter than this are collected instead of announced one by one: an announcement costs the worker
 /// about 2 us, and the supervisor a wake-up, as it does the reader: 15 us and more in all. The supervisor looks for collected ones as often as this.
 const EAGER_NANOS: u64 = 1_000_000;
@@ -44,6 +47,11 @@ impl Pace {
     /// Nanoseconds a task; `None` when no task has ended yet.
     pub(super) fn nanos(self) -> Option<u64> {
         (self.nanos > 0).then_some(self.nanos)
+    }
+
+    /// Whether a task takes no longer than sending it and reading its result does.
+    pub(super) fn is_tiny(self) -> bool {
+        self.nanos().is_some_and(|nanos| nanos <= TINY_NANOS)
     }
 
     /// How long so many tasks take; `None` when no task has ended yet.

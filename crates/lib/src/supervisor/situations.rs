@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::dispatch::SOON;
 use super::event::{Action, ChunkId, Event, JobId, JobTerms, Span, Time, WorkerId};
 use super::staffing::Intensity;
 use super::state::{Phase, Settings, State};
@@ -69,6 +70,7 @@ impl Pool {
 fn settings(workers: u32, max_tasks: Option<u32>) -> Settings {
     let second = Duration::from_secs(1);
     Settings {
+        processors: 4,
         workers,
         max_tasks,
         jitter: 0,
@@ -111,6 +113,27 @@ fn text(action: &Action) -> String {
 
 const SHORT: Duration = Duration::from_micros(1);
 const MEDIUM: Duration = Duration::from_micros(300);
+
+#[test]
+fn tiny_tasks_leave_a_processor_to_whoever_sends_them() {
+    for (processors, each, sent) in [
+        (2, 100, ["send 0.1 1..201 at 0:1", "send 0.1 201..301 at 0:201"].as_slice()),
+        (3, 100, &["send 0.1 1..201 at 0:1", "send 1.1 201..301 at 0:0"]),
+        // These take a worker longer than they take us.
+        (2, 400, &["send 0.1 1..76 at 0:1", "send 1.1 76..133 at 0:0"]),
+    ] {
+        let mut pool = Pool::ready(2, None);
+        pool.state.settings.processors = processors;
+        pool.submit(1, None);
+        pool.finish(0, 1, Duration::from_nanos(each));
+        let pace = pool.state.paces.values_mut().next().expect("one is known");
+        (0..20).for_each(|_| pace.learn(4096, 4096 * each));
+        let span = Span { chunk: ChunkId(1), job: JOB, first: 1, count: 300, priority: 0 };
+        let terms = JobTerms { function: 1, ..JobTerms::default() };
+        let actions = pool.tell(Event::Submitted { span, terms });
+        assert_eq!(actions[..2], *sent, "{processors} processors, tasks of {each} ns");
+    }
+}
 
 #[test]
 fn a_death_costs_the_task_that_was_begun() {
@@ -446,11 +469,11 @@ fn what_ends_soon_is_known_of_tasks_that_are_known() {
     pool.finish(0, 4, Duration::from_micros(20));
     pool.finish(1, 4, Duration::from_micros(20));
     assert!(ends_soon(&pool), "one is left, of 20 us");
-    pool.now += Duration::from_micros(101);
+    pool.now += SOON + Duration::from_micros(1);
     assert!(!ends_soon(&pool), "it is not as short as the others");
-    pool.finish(0, 1, Duration::from_micros(121));
+    pool.finish(0, 1, SOON);
     pool.submit(8, Some(8));
-    assert!(!ends_soon(&pool), "eight take more than 160 us");
+    assert!(!ends_soon(&pool), "eight take more than all that");
 }
 
 #[test]

@@ -27,6 +27,8 @@ use super::succession::Post;
 pub(crate) struct Settings {
     /// How many are asked for now.
     pub(crate) workers: u32,
+    /// How many processors there are for them and for whoever drives.
+    pub(crate) processors: u32,
     /// How long a worker may have nothing to do before it is dismissed.
     pub(crate) idle_timeout: Option<Duration>,
     /// How many workers stay all the same.

@@ -81,6 +81,7 @@ mod tests {
     /// A pool of four workers that are ready.
     fn pool() -> State {
         let mut state = State::new(Settings {
+            processors: 4,
             workers: 4,
             max_tasks: None,
             jitter: 0,

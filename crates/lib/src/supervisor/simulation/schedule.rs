@@ -35,6 +35,7 @@ pub(super) fn run(seed: u64, fault: Fault, trace: &mut Option<Vec<String>>) -> O
     let workers = 1 + rng.below(MOST_WORKERS.into()) as u32;
     let idle_timeout = [None, None, None, Some(1), Some(100), Some(20_000)][rng.below(6) as usize];
     let settings = Settings {
+        processors: 1 + rng.below(4) as u32,
         idle_timeout: idle_timeout.map(Duration::from_millis),
         min_workers: (rng.below(4) as u32).min(workers),
         start_timeout: Duration::from_secs(30),
