@@ -140,8 +140,7 @@ impl GuestRoom {
         let recalled = self.recalled.lock().unwrap_or_else(PoisonError::into_inner);
         self.nap.store(limit.as_nanos() as u64, Ordering::SeqCst);
         let waited = self.changed.wait_timeout_while(recalled, limit, |recalled| !*recalled);
-        let recalled = std::mem::take(&mut *waited.unwrap_or_else(PoisonError::into_inner).0);
-        recalled
+        std::mem::take(&mut *waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 
     /// The driver has napped, and wakes up for good; whether it has. Until then offers that are not worth a hand-over wait for it.
