@@ -116,14 +116,14 @@ impl Core {
         // Limits are measured up to here: what came in time and is only read below, because this process was slow or
         // stopped, is not late.
         let begun = Instant::now();
-        let (mut guardian_speaks, mut guardian_gone) = (self.awaits_reports(), false);
+        // A turn for what was rung for in memory only need not ask it.
+        let guardian_speaks = !tokens.is_empty() || self.awaits_reports();
+        let mut guardian_gone = false;
         for token in tokens {
             match Token::from_u64(*token) {
-                Token::Wake => {}
-                Token::Guardian => guardian_speaks = true,
+                Token::Wake | Token::Guardian => {}
                 // Another thread may have dealt with that one's death, and started the next.
                 Token::GuardianDeath => {
-                    guardian_speaks = true;
                     guardian_gone |= self.guardian.as_ref().is_some_and(|it| it.pidfd().dead_within(Duration::ZERO));
                 }
                 Token::Link(id) => {
