@@ -59,12 +59,12 @@ impl State {
 
     /// How far an input may be ahead of its reader, for a function.
     pub(crate) fn look_ahead(&self, function: u64) -> u32 {
-        self.paces.get(&function).copied().unwrap_or_default().look_ahead(self.settings.workers)
+        self.pace_of_function(function).look_ahead(self.settings.workers)
     }
 
     /// How many tasks of a function are worth a batch of their own.
     pub(crate) fn worth(&self, function: u64) -> u32 {
-        self.paces.get(&function).copied().unwrap_or_default().worth()
+        self.pace_of_function(function).worth()
     }
 
     /// The pace of what the worker has in flight, or would get next.
@@ -74,8 +74,11 @@ impl State {
     }
 
     fn pace(&self, job: JobId) -> Pace {
-        let function = self.jobs.get(&job).map(|job| job.terms.function);
-        function.and_then(|function| self.paces.get(&function)).copied().unwrap_or_default()
+        self.jobs.get(&job).map(|job| self.pace_of_function(job.terms.function)).unwrap_or_default()
+    }
+
+    fn pace_of_function(&self, function: u64) -> Pace {
+        self.paces.get(&function).copied().unwrap_or_default()
     }
 
     /// Takes note of how long tasks took.
@@ -114,10 +117,14 @@ impl State {
     /// Whether one more worker would be of no use. Tiny tasks cost those who send them and read their results as much time as their
     /// workers: with a processor for whoever drives, and one for each worker that has some, a further one would be in their way.
     fn enough_are_busy(&self, pace: Pace) -> bool {
+        // First what costs least to ask: nearly all tasks are longer.
+        if !pace.is_tiny() {
+            return false;
+        }
         let busy = || self.seats.serving().filter(|worker| worker.ahead() > 0);
         let ahead = busy().map(|worker| u64::from(worker.ahead())).sum::<u64>() + self.queue.tasks();
         let soon = pace.takes(u32::try_from(ahead).unwrap_or(u32::MAX)).is_some_and(|time| time <= SOON);
-        soon && pace.is_tiny() && busy().count() as u32 + 1 >= self.settings.processors
+        soon && busy().count() as u32 + 1 >= self.settings.processors
     }
 
     /// A worker whose waiting tasks an idle one could run, the one that got nowhere for longest, and when it has to give
